@@ -1,0 +1,1 @@
+"""One third party a file: nothing else in `ops` imports docker, huggingface_hub or git."""

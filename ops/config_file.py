@@ -1,0 +1,138 @@
+"""Reads space.toml: the file, one of its environments, and errors that name the key."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from ops.config import Config
+from ops.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydantic_core import ErrorDetails
+
+
+def load(path: Path, environment: str | None = None) -> Config:
+    """Read a space.toml, with the overrides of one of its environments.
+
+    Raises:
+        ConfigError: no such file or environment, not TOML, or any key or value that is wrong; all
+            of them are named at once.
+    """
+    data = _read(path)
+    environments = data.pop("environments", {})
+    if not isinstance(environments, dict) or not all(
+        isinstance(entry, dict) for entry in environments.values()
+    ):
+        raise ConfigError(f"{path}: environments must be tables: [environments.staging.space].")
+    if environment is not None:
+        if environment not in environments:
+            known = ", ".join(sorted(environments)) or "none"
+            raise ConfigError(
+                f"{path} has no environment {environment!r}.",
+                cause=f"Environments it has: {known}.",
+                next_step=f"Add a table such as [environments.{environment}.space].",
+            )
+        data = _overridden(data, environments[environment])
+    return _validated(data, path, environment)
+
+
+def environments(path: Path) -> tuple[str, ...]:
+    """Names of the environments of a space.toml, in its order."""
+    found = _read(path).get("environments", {})
+    return tuple(found) if isinstance(found, dict) else ()
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of space.toml, for editors."""
+    schema = Config.model_json_schema()
+    override = {
+        key: ({**value, "$ref": "#/$defs/SpaceOverride"} if key == "space" else value)
+        for key, value in schema["properties"].items()
+    }
+    schema["$defs"]["SpaceOverride"] = {
+        **{k: v for k, v in schema["$defs"]["Space"].items() if k != "required"},
+        "title": "SpaceOverride",
+    }
+    schema["properties"]["environments"] = {
+        "type": "object",
+        "description": "Overrides of any key above, chosen by `ops --env NAME`.",
+        "additionalProperties": {
+            "type": "object",
+            "properties": override,
+            "additionalProperties": False,
+        },
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "space.toml",
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"There is no {path}.",
+            cause="ops reads what the Space should be from this file.",
+            next_step="ops init, or name another file with --config.",
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+
+
+def _overridden(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    """Base with the override's keys in the place of its own, section by section."""
+    return base | {
+        section: base[section] | keys
+        if isinstance(keys, dict) and isinstance(base.get(section), dict)
+        else keys
+        for section, keys in override.items()
+    }
+
+
+def _validated(data: dict[str, Any], path: Path, environment: str | None) -> Config:
+    try:
+        # Strict would refuse TOML's arrays for tuples, so collections are read as JSON reads them.
+        return Config.model_validate(_tuples(data))
+    except ValidationError as error:
+        problems = [_problem(item) for item in error.errors(include_url=False)]
+    where = f"{path} (environment {environment})" if environment else str(path)
+    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+    # Raised outside the handler: pydantic's own text would show the values, secrets among them.
+    raise ConfigError(
+        f"{where} has {count}:\n" + "\n".join(f"  {problem}" for problem in problems),
+        next_step="Correct it; `ops config schema` lists every key.",
+    )
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _tuples(entry) for key, entry in value.items()}
+    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
+
+
+def _problem(item: ErrorDetails) -> str:
+    parts = [str(part) for part in item["loc"]]
+    key = ".".join(parts)
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        return f"{key}: unknown key"
+    if item["type"] == "missing":
+        return f"{key}: missing"
+    if parts and parts[0] == "secrets":
+        return f"{key}: {message}"
+    shown = repr(item["input"])
+    if item["type"] == "value_error" or len(shown) > 60:  # noqa: PLR2004 -- a line's worth
+        return f"{key}: {message}"
+    return f"{key} = {shown}: {message}"

@@ -1,0 +1,63 @@
+"""`ops init`: a commented space.toml to start from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ops import config_file
+from ops.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TEXT = """\
+# What the Space should be. `ops config schema` lists every key; all but repo_id have defaults.
+
+[space]
+repo_id = "{repo_id}"      # "owner/name", or "name" for the owner of the token
+visibility = "private"     # private, protected (source private, app public) or public
+hardware = "cpu-basic"     # 2 vCPU, 16 GB
+# title = "Embedding API"
+# startup_duration_timeout = "30m"
+
+[model]
+id = "BAAI/bge-base-en-v1.5"
+# revision = "…"           # a commit of another model; without one, two builds may differ
+# query_instruction = "…"  # put before queries; known for bge-base-en-v1.5
+
+[server]
+max_payload_mb = 10
+max_inputs = 2048
+
+[variables]                # public environment of the Space
+# EMBED_LOG_LEVEL = "info"
+
+[secrets]                  # where each secret's value comes from, never the value
+# EMBED_API_KEYS = {{ env = "EMBED_API_KEYS" }}
+
+# Overrides of any key above, chosen by `ops --env staging …`:
+# [environments.staging.space]
+# repo_id = "{repo_id}-staging"
+"""
+
+
+def init(path: Path, repo_id: str) -> None:
+    """Write a new space.toml.
+
+    Raises:
+        ConfigError: there is one already, or the name is none.
+    """
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(_TEXT.format(repo_id=repo_id))
+    except FileExistsError as error:
+        raise ConfigError(
+            f"{path} exists already.", next_step="Edit it, or name another with --config."
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}.") from error
+    try:
+        config_file.load(path)
+    except ConfigError:
+        path.unlink()
+        raise

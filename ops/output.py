@@ -1,0 +1,143 @@
+"""What a person or a machine sees: results on stdout, progress and errors on stderr."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ops.errors import OpsError
+    from ops.runner import Log
+    from ops.smoke_test import CheckResult, Report
+
+_HEARTBEAT = 10.0
+"""Seconds between lines of a long job's log where there is no terminal to draw on."""
+
+_STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
+
+
+class Output:
+    """The one printer of the command line; colours and spinners on a terminal only."""
+
+    def __init__(self, *, as_json: bool = False, verbose: bool = False):
+        self.as_json = as_json
+        self.verbose = verbose
+        self._out = Console(highlight=False, soft_wrap=True)
+        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def result(self, text: str, data: Any) -> None:
+        """The command's result: text for people, `data` with --json."""
+        if self.as_json:
+            self._out.out(json.dumps(data, indent=2, ensure_ascii=False))
+        else:
+            self._out.out(text)
+
+    def say(self, text: str) -> None:
+        """One line of progress."""
+        self._err.print(Text("• ", style="cyan") + Text(text))
+
+    @contextmanager
+    def working(self, title: str) -> Iterator[Log]:
+        """A job of more than two seconds; yields where its log lines go."""
+        started = time.monotonic()
+        if self.verbose:
+            self.say(title)
+            yield lambda line: self._err.print(Text(f"  {line}", style="dim"))
+        elif self._err.is_terminal:
+            with self._err.status(Text(title)) as status:
+                yield lambda line: status.update(
+                    Text(f"{title}  {time.monotonic() - started:.0f} s  ")
+                    + Text(line[: max(self._err.width - len(title) - 12, 0)], style="dim")
+                )
+        else:
+            self.say(title)
+            yield self._heartbeat(started)
+        self.say(f"{title}: done in {time.monotonic() - started:.1f} s")
+
+    def _heartbeat(self, started: float) -> Log:
+        shown = started
+
+        def log(line: str) -> None:
+            nonlocal shown
+            now = time.monotonic()
+            if now - shown >= _HEARTBEAT:
+                shown = now
+                self._err.print(Text(f"  {now - started:4.0f} s  {line}"))
+
+        return log
+
+    def check(self, result: CheckResult) -> None:
+        """A check's line, as soon as it is known."""
+        line = Text(f"  {result.name:<14} ")
+        line.append(f"{result.outcome:<8}", style=_STYLES[result.outcome])
+        line.append(f"{result.detail}  ")
+        line.append(f"{result.seconds * 1000:.0f} ms", style="dim")
+        self._err.print(line)
+
+    def report(self, report: Report) -> None:
+        """The end of a smoke test: measurements for people, everything with --json."""
+        if self.as_json:
+            self.result("", report_data(report))
+            return
+        passed = sum(check.outcome == "passed" for check in report.checks)
+        table = Table(title=f"{report.target}: {passed} of {len(report.checks)} checks passed")
+        table.add_column("measured")
+        table.add_column("value", justify="right")
+        for name, value in _measured(report):
+            table.add_row(name, value)
+        self._out.print(table)
+
+    def error(self, error: OpsError) -> None:
+        """What happened, why, and what to do; as JSON on stdout with --json."""
+        if self.as_json:
+            self.result("", {"error": _error_data(error)})
+            return
+        for line in error.log_tail:
+            self._err.print(Text(f"  {line}", style="dim"))
+        self._err.print(Text("Error: ", style="bold red") + Text(error.message))
+        for label, text in (
+            ("Why: ", error.cause),
+            ("Since then: ", error.aftermath),
+            ("Next: ", error.next_step),
+        ):
+            if text:
+                self._err.print(Text(label, style="bold") + Text(text))
+
+
+def report_data(report: Report) -> dict[str, Any]:
+    """A smoke test's report as JSON has it."""
+    return {**asdict(report), "passed": not report.failed}
+
+
+def _error_data(error: OpsError) -> dict[str, Any]:
+    return {
+        "message": error.message,
+        "cause": error.cause,
+        "aftermath": error.aftermath,
+        "next_step": error.next_step,
+        "exit_code": int(error.exit_code),
+        "log_tail": list(error.log_tail),
+    }
+
+
+def _measured(report: Report) -> Iterator[tuple[str, str]]:
+    measured = report.measured
+    if measured.start_seconds is not None:
+        yield "start to healthy", f"{measured.start_seconds:.1f} s"
+    if measured.p50_ms is not None and measured.p95_ms is not None:
+        yield "one short query, p50", f"{measured.p50_ms:.1f} ms"
+        yield "one short query, p95", f"{measured.p95_ms:.1f} ms"
+    if measured.resident_bytes is not None:
+        yield "resident memory", f"{measured.resident_bytes / 1e6:.0f} MB"
+    yield "model", report.info.model
+    yield "dimensions", str(report.info.dimensions)
+    yield "fingerprint", report.info.fingerprint[:16]
