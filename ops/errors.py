@@ -53,6 +53,12 @@ class ConfigError(OpsError):
     exit_code = Exit.USAGE
 
 
+class PortTaken(OpsError):
+    """Something else listens on the port that was asked for."""
+
+    exit_code = Exit.USAGE
+
+
 class EngineUnavailable(OpsError):
     """No Docker engine answers."""
 

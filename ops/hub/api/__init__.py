@@ -1,0 +1,1 @@
+"""The Hub's HTTP interface: routes, and a handler for each."""

@@ -1,0 +1,107 @@
+"""What a handler of the Hub gets: one request, read whole, with whoever sends it.
+
+Handlers are plain functions that git may keep waiting; each runs in a thread.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from ops.hub.accounts import Caller, bearer
+from ops.hub.errors import HubError, bad_request, no_repository
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from ops.hub.state import HubState
+    from ops.hub.store import Kind, Repo
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request. `path` are the route's parameters, `query` the first value of each name."""
+
+    hub: HubState
+    method: str
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    caller: Caller | None
+
+    def json(self) -> dict[str, Any]:
+        """The body, which must be a JSON object."""
+        try:
+            data = json.loads(self.body)
+        except ValueError as error:
+            raise bad_request("The body is not JSON") from error
+        if not isinstance(data, dict):
+            raise bad_request("The body is not a JSON object")
+        return data
+
+    def form_or_json(self) -> dict[str, list[str]]:
+        """The body as lists of strings: the client sends a form, the description says JSON."""
+        if self.headers.get("content-type", "").startswith("application/json"):
+            return {k: v if isinstance(v, list) else [str(v)] for k, v in self.json().items()}
+        return parse_qs(self.body.decode(errors="replace"))
+
+    def text(self, name: str) -> str:
+        """A string of the JSON body; raises HubError when it is missing or something else."""
+        value = self.json().get(name)
+        if not isinstance(value, str):
+            raise bad_request(f'"{name}" must be a string')
+        return value
+
+    def repo(self, kind: Kind, *, write: bool = False) -> Repo:
+        """The repository of the path; to others, one that they may not see does not exist."""
+        repo = self.hub.store.find(kind, self.path["owner"], self.path["name"])
+        private = self.hub.store.settings(repo).visibility != "public"
+        owns = self.caller is not None and self.caller.user.owns(repo.owner)
+        if private and not owns:
+            raise no_repository()
+        if write:
+            self.require_write(repo.owner)
+        return repo
+
+    def require_write(self, owner: str) -> Caller:
+        """Who calls, when they may change that owner's repositories."""
+        if self.caller is None:
+            raise HubError(401, "Invalid username or password.")
+        if not self.caller.may_write(owner):
+            raise HubError(403, "You don't have the rights to change this repository")
+        return self.caller
+
+
+Handler = Callable[[Call], Response]
+
+
+def endpoint(hub: HubState, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """A route's function: reads the request, runs the handler in a thread."""
+
+    async def answer(request: Request) -> Response:
+        token = bearer(request.headers.get("authorization"))
+        caller = hub.accounts.caller(token)
+        if token is not None and caller is None:
+            return HubError(401, "Invalid credentials in Authorization header").response()
+        call = Call(
+            hub=hub,
+            method=request.method,
+            path={name: str(value) for name, value in request.path_params.items()},
+            query=request.query_params,
+            headers=request.headers,
+            body=await request.body(),
+            caller=caller,
+        )
+        try:
+            return await run_in_threadpool(handler, call)
+        except HubError as error:
+            return error.response()
+
+    return answer

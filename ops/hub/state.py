@@ -1,0 +1,66 @@
+"""What a Hub holds while it runs: repositories, people, and the Spaces with their origins."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ops.hub.proxy import SpaceProxy
+from ops.hub.server import Served
+from ops.hub.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ops.hub.accounts import Accounts
+    from ops.hub.store import Repo, Store
+    from ops.runner import Runner
+
+
+@dataclass
+class HubState:
+    """Shared by all handlers. `build_args` are given to every build of a Space."""
+
+    store: Store
+    accounts: Accounts
+    runner: Runner
+    build_args: Mapping[str, str]
+    _spaces: dict[str, tuple[Space, Served]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def space(self, repo: Repo) -> Space:
+        """The Space of a repository; its thread and its origin begin with the first call."""
+        with self._lock:
+            if repo.id not in self._spaces:
+                self._spaces[repo.id] = self._begin(repo)
+            return self._spaces[repo.id][0]
+
+    def end(self, repo: Repo) -> None:
+        """Stop a Space and its origin."""
+        with self._lock:
+            entry = self._spaces.pop(repo.id, None)
+        if entry is not None:
+            _end(*entry)
+
+    def close(self) -> None:
+        """Stop every Space."""
+        with self._lock:
+            entries, self._spaces = list(self._spaces.values()), {}
+        for entry in entries:
+            _end(*entry)
+
+    def _begin(self, repo: Repo) -> tuple[Space, Served]:
+        served = Served()
+        space = Space(repo, self.store, self.runner, build_args=self.build_args, host=served.origin)
+        served.start(
+            SpaceProxy(
+                space, self.accounts, lambda: self.store.settings(repo).visibility == "private"
+            )
+        )
+        return space, served
+
+
+def _end(space: Space, served: Served) -> None:
+    served.stop()
+    space.close()

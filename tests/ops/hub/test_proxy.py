@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import httpx2
+import pytest
+from hub_world import OTHER, READ, SPACE, WRITE, World
+
+
+@pytest.fixture
+def url(world: World) -> str:
+    """The origin of a private Space that runs."""
+    world.create()
+    world.push({})
+    world.wait_for_stage("RUNNING")
+    return world.url()
+
+
+def bearer(token: str) -> str:
+    """A header's value."""
+    return f"Bearer {token}"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"X-HF-Authorization": bearer("hf_nobody")}, {"X-HF-Authorization": bearer(OTHER)}],
+    ids=["no token", "unknown token", "somebody else"],
+)
+def test_a_private_space_does_not_exist_for_strangers(url: str, headers: dict[str, str]) -> None:
+    """Without a token of its owner, every path of a private Space is a 404."""
+    assert httpx2.get(f"{url}/health", headers=headers).status_code == 404
+
+
+def test_the_hubs_token_is_taken_off(url: str) -> None:
+    """X-HF-Authorization opens the Space and never reaches the app; Authorization does."""
+    headers = {"X-HF-Authorization": bearer(READ), "Authorization": "Bearer app-key"}
+    seen = httpx2.get(url, headers=headers).json()["headers"]
+    assert seen["authorization"] == "Bearer app-key"
+    assert "x-hf-authorization" not in seen
+
+
+def test_authorization_opens_it_too(url: str) -> None:
+    """A client with room for one key only sends the Hub's token in Authorization."""
+    assert httpx2.get(url, headers={"Authorization": bearer(READ)}).status_code == 200
+
+
+def test_public_and_protected_apps_are_open(world: World, url: str) -> None:
+    """Visibility decides at once, without a restart."""
+    for visibility, status in (("protected", 200), ("public", 200), ("private", 404)):
+        world.api.update_repo_settings(SPACE, repo_type="space", visibility=visibility)
+        assert httpx2.get(url).status_code == status
+
+
+def test_requests_pass_through_unchanged(url: str) -> None:
+    """Method, path, query and body reach the app as they were sent."""
+    reply = httpx2.post(
+        f"{url}/a%20b/c?x=1&x=2",
+        content="grüße".encode(),
+        headers={"X-HF-Authorization": bearer(WRITE)},
+    ).json()
+    assert (reply["path"], reply["query"], reply["body"]) == ("/a b/c", "x=1&x=2", "grüße")
+
+
+def test_replies_are_streamed_with_their_headers(url: str) -> None:
+    """A reply without a length arrives whole, with the app's own headers."""
+    reply = httpx2.get(f"{url}/stream", headers={"X-HF-Authorization": bearer(WRITE)})
+    assert reply.text == "one two"
+    assert reply.headers["x-own"] == "kept"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_more_than_10_mb_is_refused(url: str, *, chunked: bool) -> None:
+    """A larger payload is a 413, whether or not it says its length."""
+    body = b"x" * (10 * 1024 * 1024 + 1)
+    content = iter([body[:100], body[100:]]) if chunked else body
+    reply = httpx2.post(url, content=content, headers={"X-HF-Authorization": bearer(WRITE)})
+    assert reply.status_code == 413
+
+
+def test_no_app_is_a_503(world: World) -> None:
+    """Where nothing runs, the owner is told the stage."""
+    world.create()
+    world.wait_for_stage("NO_APP_FILE")
+    reply = httpx2.get(world.url(), headers={"X-HF-Authorization": bearer(WRITE)})
+    assert reply.status_code == 503
+    assert "NO_APP_FILE" in reply.text

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ops.hub.errors import HubError
+from ops.hub.repository import Author, Delete, Repository, Write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ME = Author("me")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """One with a single commit of a single file."""
+    repository = Repository.create(tmp_path / "repo")
+    repository.commit([Write("a.txt", b"one")], message="first\n", author=ME)
+    return repository
+
+
+def paths(repository: Repository, commit: str = "main", *, folder: str = "") -> list[str]:
+    """Paths of all files at a revision."""
+    tree = repository.tree(repository.resolve(commit), folder, recursive=True)
+    return [entry.path for entry in tree if entry.kind == "file"]
+
+
+def test_git_itself_finds_the_repository_sound(repository: Repository) -> None:
+    """What is written passes git's own check and carries the content byte for byte."""
+    odd = 'folder/with "quotes" and ü\\.bin'
+    repository.commit([Write(odd, bytes(range(256)))], message="odd\n", author=ME)
+    git_dir = str(repository.folder / "git")
+    subprocess.run(["git", "--git-dir", git_dir, "fsck", "--strict"], check=True)
+    entry = repository.entry(repository.resolve("main"), odd)
+    assert repository.read(entry) == bytes(range(256))
+
+
+def test_a_commit_is_all_or_nothing(repository: Repository) -> None:
+    """One operation that is refused leaves the branch where it was."""
+    before = repository.head()
+    with pytest.raises(HubError) as caught:
+        repository.commit(
+            [Write("b.txt", b"two"), Write("../outside", b"three")], message="x\n", author=ME
+        )
+    assert caught.value.status == 400
+    assert repository.head() == before
+
+
+@pytest.mark.parametrize("path", ["/a", "a//b", "a/../b", ".git/config", "a/.GIT/x", "", "a\0b"])
+def test_paths_that_leave_the_repository_are_refused(repository: Repository, path: str) -> None:
+    """A path that is absolute, climbs, or lies in .git never reaches git."""
+    with pytest.raises(HubError) as caught:
+        repository.commit([Write(path, b"")], message="x\n", author=ME)
+    assert caught.value.status == 400
+
+
+def test_a_lost_race_is_refused(repository: Repository) -> None:
+    """A commit on top of a parent that is no longer the newest is 412, and changes nothing."""
+    first = repository.head()
+    second = repository.commit([Write("b", b"")], message="b\n", author=ME, parent=first)
+    with pytest.raises(HubError) as caught:
+        repository.commit([Write("c", b"")], message="c\n", author=ME, parent=first)
+    assert caught.value.status == 412
+    assert repository.head() == second
+
+
+def test_deleting_a_folder_takes_everything_in_it(repository: Repository) -> None:
+    """Folders are deleted whole, neighbours with the same beginning stay."""
+    files = [Write(path, b"x") for path in ("d/1", "d/e/2", "dd/3")]
+    repository.commit(files, message="x\n", author=ME)
+    repository.commit([Delete("d/")], message="y\n", author=ME)
+    assert paths(repository) == ["a.txt", "dd/3"]
+
+
+def test_a_folder_lists_only_what_it_holds(repository: Repository) -> None:
+    """The tree of a folder has full paths and neither the folder itself nor its neighbours."""
+    files = [Write(path, b"x") for path in ("d/1", "d/e/2", "dd/3")]
+    repository.commit(files, message="x\n", author=ME)
+    assert paths(repository, folder="d") == ["d/1", "d/e/2"]
+    with pytest.raises(HubError) as caught:
+        repository.tree(repository.resolve("main"), "no")
+    assert caught.value.code == "EntryNotFound"
+
+
+def test_tags_name_a_commit_for_good(repository: Repository) -> None:
+    """An annotated tag resolves to its commit, keeps it when main moves, and is made once."""
+    first = repository.resolve("main")
+    repository.tag("v1", first, message="one", author=ME)
+    repository.commit([Write("b", b"")], message="b\n", author=ME)
+    assert repository.resolve("v1") == first
+    assert [(r.full_name, r.commit) for r in repository.refs()][1:] == [("refs/tags/v1", first)]
+    with pytest.raises(HubError) as caught:
+        repository.tag("v1", first, message="again", author=ME)
+    assert caught.value.status == 409
+
+
+@pytest.mark.parametrize("revision", ["none", "0" * 40, "--all", "main~1", "../x", ""])
+def test_what_is_no_revision_is_said_so(repository: Repository, revision: str) -> None:
+    """Only branches, tags and commit ids are revisions; git's own syntax is not let through."""
+    with pytest.raises(HubError) as caught:
+        repository.resolve(revision)
+    assert caught.value.code == "RevisionNotFound"
+
+
+def test_the_same_folder_gives_the_same_commit(tmp_path: Path) -> None:
+    """A mirror's commit depends on the files alone; binary ones are kept outside git, whole."""
+    source = tmp_path / "model"
+    source.mkdir()
+    (source / "config.json").write_text("{}")
+    (source / "weights.bin").write_bytes(b"\0" * 3000)
+    commits = []
+    for name in ("one", "two"):
+        repository = Repository.create(tmp_path / name)
+        commits.append(repository.import_folder(source, message="m"))
+    assert commits[0] == commits[1]
+    entry = repository.entry(commits[1], "weights.bin")
+    assert entry.size == 3000
+    assert entry.large is not None
+    assert repository.large_path(entry.large).read_bytes() == b"\0" * 3000
+    repository.export(commits[1], tmp_path / "out")
+    assert (tmp_path / "out" / "weights.bin").read_bytes() == b"\0" * 3000
+
+
+def test_the_log_goes_back_from_the_newest(repository: Repository) -> None:
+    """Title and description come apart, the newest commit first."""
+    repository.commit([Write("b", b"")], message="second\n\nwhy\nso\n", author=ME)
+    log = repository.log(repository.resolve("main"), limit=5)
+    assert [(c.title, c.message, c.author) for c in log] == [
+        ("second", "why\nso", "me"),
+        ("first", "", "me"),
+    ]
