@@ -62,23 +62,23 @@ def page_head(probe: Probe, _: ServerInfo) -> str:
 
 def health(probe: Probe, _: ServerInfo) -> str:
     """GET /health is the contract that monitors know."""
-    reply = _json(_expect(probe.request("GET", "/health"), 200))
-    if reply.get("status") != "healthy":
-        raise CheckFailed(f"status {reply.get('status')!r}, not 'healthy'")
+    status = _field(_json(_expect(probe.request("GET", "/health"), 200)), "status")
+    if status != "healthy":
+        raise CheckFailed(f"status {status!r}, not 'healthy'")
     return "healthy"
 
 
 def embed(probe: Probe, info: ServerInfo) -> str:
     """POST /embed in its original contract: one text, one embedding."""
     vector = _embed_one(probe, _QUERY)
-    _well_formed([vector], info)
+    _of_right_size([vector], info)
     return f"{len(vector)} dimensions"
 
 
 def embed_list(probe: Probe, info: ServerInfo) -> str:
     """POST /embed with several texts."""
     vectors = _embed_many(probe, _TEXTS)
-    _well_formed(vectors, info, count=len(_TEXTS))
+    _of_right_size(vectors, info)
     return f"{len(vectors)} vectors"
 
 
@@ -86,6 +86,7 @@ def openai(probe: Probe, info: ServerInfo) -> str:
     """POST /v1/embeddings in the shape that OpenAI's clients parse."""
     body = _json(_expect(_post_openai(probe, _TEXTS), 200))
     try:
+        vectors = [_vector(item["embedding"]) for item in body["data"]]
         shape_ok = (
             body["object"] == "list"
             and [item["index"] for item in body["data"]] == list(range(len(_TEXTS)))
@@ -98,7 +99,7 @@ def openai(probe: Probe, info: ServerInfo) -> str:
         raise CheckFailed(f"a field is missing or of the wrong type: {error}") from error
     if not shape_ok:
         raise CheckFailed("object, index, model or usage is not as OpenAI's reference has it")
-    _well_formed([item["embedding"] for item in body["data"]], info, count=len(_TEXTS))
+    _of_right_size(vectors, info)
     return f"{body['usage']['prompt_tokens']} tokens"
 
 
@@ -107,10 +108,10 @@ def openai_base64(probe: Probe, info: ServerInfo) -> str:
     body = _json(_expect(_post_openai(probe, [_QUERY], encoding_format="base64"), 200))
     try:
         raw = base64.b64decode(body["data"][0]["embedding"], validate=True)
-        packed = list(struct.unpack(f"<{len(raw) // 4}f", raw))
+        packed = _vector(list(struct.unpack(f"<{len(raw) // 4}f", raw)))
     except (KeyError, IndexError, TypeError, ValueError, struct.error) as error:
         raise CheckFailed("no base64 of little-endian float32 in the reply") from error
-    _well_formed([packed], info)
+    _of_right_size([packed], info)
     _same(packed, _documents(probe, [_QUERY])[0], "base64 and float answers differ")
     return "the same as float"
 
@@ -238,19 +239,17 @@ ALL: tuple[Callable[[Probe, ServerInfo], str], ...] = (
 
 def _embed_one(probe: Probe, text: str) -> Vector:
     body = _json(_expect(probe.request("POST", "/embed", json={"text": text}), 200))
-    vector: Vector = _field(body, "embedding")
-    return vector
+    return _vector(_field(body, "embedding"))
 
 
 def _embed_many(probe: Probe, texts: list[str]) -> list[Vector]:
     body = _json(_expect(probe.request("POST", "/embed", json={"text": texts}), 200))
-    vectors: list[Vector] = _field(body, "embeddings")
-    return vectors
+    return [_vector(vector) for vector in _list(body, "embeddings", len(texts))]
 
 
 def _documents(probe: Probe, texts: list[str]) -> list[Vector]:
-    data = _field(_json(_expect(_post_openai(probe, texts), 200)), "data")
-    return [_field(item, "embedding") for item in data]
+    body = _json(_expect(_post_openai(probe, texts), 200))
+    return [_vector(_field(item, "embedding")) for item in _list(body, "data", len(texts))]
 
 
 def _post_openai(probe: Probe, texts: list[str] | str, **options: str) -> httpx2.Response:
@@ -258,15 +257,18 @@ def _post_openai(probe: Probe, texts: list[str] | str, **options: str) -> httpx2
     return probe.request("POST", "/v1/embeddings", json=body)
 
 
-def _well_formed(vectors: Any, info: ServerInfo, count: int = 1) -> None:
-    if not isinstance(vectors, list) or len(vectors) != count:
-        raise CheckFailed(f"not {count} vectors")
+def _of_right_size(vectors: list[Vector], info: ServerInfo) -> None:
     for vector in vectors:
-        if not isinstance(vector, list) or len(vector) != info.dimensions:
-            got = len(vector) if isinstance(vector, list) else "no"
-            raise CheckFailed(f"{got} dimensions, /info says {info.dimensions}")
-        if not all(isinstance(x, (int, float)) and math.isfinite(x) for x in vector):
-            raise CheckFailed("a component is not a finite number")
+        if len(vector) != info.dimensions:
+            raise CheckFailed(f"{len(vector)} dimensions, /info says {info.dimensions}")
+
+
+def _vector(value: Any) -> Vector:
+    if not isinstance(value, list):
+        raise CheckFailed("an embedding is not a list of numbers")
+    if not all(isinstance(x, (int, float)) and math.isfinite(x) for x in value):
+        raise CheckFailed("a component is not a finite number")
+    return value
 
 
 def _same(a: Vector, b: Vector, complaint: str) -> None:
@@ -296,6 +298,13 @@ def _json(reply: httpx2.Response) -> Any:
         return reply.json()
     except ValueError as error:
         raise CheckFailed("the reply is no JSON") from error
+
+
+def _list(body: Any, name: str, count: int) -> list[Any]:
+    value = _field(body, name)
+    if not isinstance(value, list) or len(value) != count:
+        raise CheckFailed(f"{name!r} is not a list of {count}")
+    return value
 
 
 def _field(body: Any, name: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     field_validator,
@@ -35,20 +36,40 @@ HeaderPolicy = Literal[
 _NAME = r"^[a-zA-Z][_a-zA-Z0-9]*$"
 """Names of variables and secrets, as the Hub's OpenAPI description has them."""
 
-_REPO_ID = r"^([A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9][\w.-]{0,95}$"
+_REPO_ID = r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,95}/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,95}$"
 _DURATION = r"^[1-9]\d*(s|m|h)$"
 
 
 def _one_line(value: str) -> str:
-    if re.search(r"[\x00-\x1f\x7f]", value):
+    if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", value):
         msg = "must be a single line without control characters"
         raise ValueError(msg)
     return value
 
 
-Line = Annotated[str, AfterValidator(_one_line)]
+def holds_token(value: str) -> bool:
+    """Whether a text has something in it that looks like a Hugging Face token."""
+    return re.search(r"\bhf_[A-Za-z0-9]{20,}", value) is not None
+
+
+def _no_token(value: str) -> str:
+    if holds_token(value):
+        msg = "looks like a Hugging Face token, and this is public: refer to it from [secrets]"
+        raise ValueError(msg)
+    return value
+
+
+def _listed(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+_ONE_LINE = AfterValidator(_one_line)
+"""Comes after a Field's limits, so that their messages speak of characters."""
+
+Line = Annotated[str, _ONE_LINE]
+Public = Annotated[str, AfterValidator(_no_token)]
 Name = Annotated[str, Field(pattern=_NAME)]
-ModelId = Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
+ModelId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?$")]
 
 
 class _Section(BaseModel):
@@ -70,14 +91,16 @@ class Space(_Section):
     sleep_time: Annotated[int, Field(ge=-1)] | None = Field(
         None, description="Seconds without a request before it sleeps, -1 for never; paid hardware."
     )
-    title: Annotated[Line, Field(min_length=1)] = Field("Embedding API", description="Its title.")
-    emoji: Annotated[Line, Field(min_length=1, max_length=16)] = Field(
+    title: Annotated[str, Field(min_length=1), _ONE_LINE] = Field(
+        "Embedding API", description="Its title."
+    )
+    emoji: Annotated[str, Field(min_length=1, max_length=16), _ONE_LINE] = Field(
         "🧭", description="Shown on its card."
     )
     color_from: Colour = Field("indigo", description="Left colour of its card.")
     color_to: Colour = Field("blue", description="Right colour of its card.")
     license: Line = Field("apache-2.0", description="Licence of the Space's files.")
-    short_description: Annotated[Line, Field(max_length=60)] = Field(
+    short_description: Annotated[str, Field(max_length=60), _ONE_LINE] = Field(
         "Text embeddings over HTTP, OpenAI-compatible", description="At most 60 characters."
     )
     tags: tuple[Line, ...] = Field(("embeddings",), description="Tags of the Space.")
@@ -90,7 +113,7 @@ class Space(_Section):
     app_port: Annotated[int, Field(ge=1, le=65535)] = Field(
         7860, description="Port the server listens on."
     )
-    base_path: Annotated[Line, Field(pattern="^/")] | None = Field(
+    base_path: Annotated[str, Field(pattern="^/"), _ONE_LINE] | None = Field(
         None, description="Path that the Space's page opens."
     )
     full_width: bool = Field(default=True, description="The page fills the window's width.")
@@ -112,9 +135,9 @@ class Space(_Section):
     hf_oauth_expiration_minutes: Annotated[int, Field(ge=1, le=43200)] | None = Field(
         None, description="Life of an OAuth token, 480 by default."
     )
-    hf_oauth_authorized_org: Line | tuple[Line, ...] | None = Field(
-        None, description="Only members of these organisations may log in."
-    )
+    hf_oauth_authorized_org: Annotated[
+        tuple[Line, ...], BeforeValidator(_listed, json_schema_input_type=str | tuple[str, ...])
+    ] = Field((), description="Only members of this organisation, or these, may log in.")
 
     @model_validator(mode="after")
     def _sleep_needs_paid_hardware(self) -> Space:
@@ -128,7 +151,7 @@ class Model(_Section):
     """The model that is baked into the image."""
 
     id: ModelId = Field(DEFAULT_MODEL, description="A sentence-transformers model on the Hub.")
-    revision: Annotated[Line, Field(min_length=1)] = Field(
+    revision: Annotated[str, Field(min_length=1), _ONE_LINE] = Field(
         "main", description="Commit to use; pin it, or two builds may differ."
     )
     backend: Literal["torch"] = Field("torch", description="What computes the vectors.")
@@ -144,7 +167,9 @@ class Model(_Section):
     def _fill_known(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        return {**_KNOWN_MODELS.get(data.get("id", DEFAULT_MODEL), {}), **data}
+        model = data.get("id", DEFAULT_MODEL)
+        known = _KNOWN_MODELS.get(model, {}) if isinstance(model, str) else {}
+        return {**known, **data}
 
 
 class Server(_Section):
@@ -164,24 +189,32 @@ class Server(_Section):
 class ImageBuild(_Section):
     """How the image is built."""
 
-    base: Annotated[Line, Field(pattern=r"^[\w./:@-]+$")] = Field(
+    base: Annotated[str, Field(pattern=r"^[A-Za-z0-9_./:@-]+$")] = Field(
         "python:3.11-slim", description="Base image of both stages; Python 3.11 with venv and pip."
     )
     torch_index: Line = Field(
         "https://download.pytorch.org/whl/cpu",
         description="Where the builder stage finds PyTorch's CPU build.",
     )
-    build_args: dict[Name, Line] = Field(
+    build_args: dict[Name, Annotated[Line, AfterValidator(_no_token)]] = Field(
         default_factory=dict,
         description="More ARGs of the builder stage, with their values; never a secret.",
     )
+
+    @field_validator("build_args")
+    @classmethod
+    def _torch_index_has_its_key(cls, build_args: dict[str, str]) -> dict[str, str]:
+        if "TORCH_INDEX" in build_args:
+            msg = "TORCH_INDEX has a key of its own: image.torch_index"
+            raise ValueError(msg)
+        return build_args
 
 
 class SecretSource(_Section):
     """Where a secret's value comes from; the value itself is never in the file."""
 
     env: Name | None = Field(None, description="An environment variable of the machine.")
-    file: Annotated[Line, Field(min_length=1)] | None = Field(
+    file: Annotated[str, Field(min_length=1), _ONE_LINE] | None = Field(
         None, description="A file, relative to space.toml; its last newline is dropped."
     )
     prompt: Literal[True] | None = Field(None, description="Asked for on the terminal.")
@@ -209,12 +242,20 @@ class Config(_Section):
     model: Model = Field(default_factory=lambda: Model.model_validate({}))
     server: Server = Server()
     image: ImageBuild = ImageBuild()
-    variables: dict[Name, str] = Field(
+    variables: dict[Name, Public] = Field(
         default_factory=dict, description="Public environment of the Space."
     )
     secrets: dict[Name, SecretSource] = Field(
         default_factory=dict, description="Secret environment of the Space, by reference."
     )
+
+    @field_validator("variables")
+    @classmethod
+    def _keys_are_secret(cls, variables: dict[str, str]) -> dict[str, str]:
+        if "EMBED_API_KEYS" in variables:
+            msg = "EMBED_API_KEYS would be public here: refer to it from [secrets]"
+            raise ValueError(msg)
+        return variables
 
     @field_validator("secrets")
     @classmethod

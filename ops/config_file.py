@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from ops.config import Config
+from ops.config import Config, holds_token
 from ops.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pydantic_core import ErrorDetails
+
+
+_IN_TOML = {"tuple_type": "should be an array", "dict_type": "should be a table"}
+"""What a reader of TOML calls the types of Python that pydantic's messages name."""
 
 
 def load(path: Path, environment: str | None = None) -> Config:
@@ -85,10 +89,12 @@ def _read(path: Path) -> dict[str, Any]:
         ) from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text.") from error
+    except UnicodeDecodeError:
+        problem = "is not UTF-8 text"
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+        problem = f"is not valid TOML: {error}"
+    # Raised outside the handlers: a decoding error carries the file, and what is secret in it.
+    raise ConfigError(f"{path} {problem}.")
 
 
 def _overridden(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
@@ -123,9 +129,10 @@ def _tuples(value: Any) -> Any:
 
 
 def _problem(item: ErrorDetails) -> str:
-    parts = [str(part) for part in item["loc"]]
+    parts = [str(part) for part in item["loc"] if part != "[key]"]
     key = ".".join(parts)
-    message = item["msg"].removeprefix("Value error, ")
+    kind = "dict_type" if item["type"] == "model_type" else item["type"]
+    message = _IN_TOML.get(kind, item["msg"].removeprefix("Value error, "))
     if item["type"] == "extra_forbidden":
         return f"{key}: unknown key"
     if item["type"] == "missing":
@@ -133,6 +140,7 @@ def _problem(item: ErrorDetails) -> str:
     if parts and parts[0] == "secrets":
         return f"{key}: {message}"
     shown = repr(item["input"])
-    if item["type"] == "value_error" or len(shown) > 60:  # noqa: PLR2004 -- a line's worth
+    long = len(shown) > 60  # noqa: PLR2004 -- a line's worth
+    if item["type"] == "value_error" or long or holds_token(shown):
         return f"{key}: {message}"
     return f"{key} = {shown}: {message}"

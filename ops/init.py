@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ops import config_file
+from pydantic import ValidationError
+
+from ops.config import Space
 from ops.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ _TEXT = """\
 # What the Space should be. `ops config schema` lists every key; all but repo_id have defaults.
 
 [space]
-repo_id = "{repo_id}"      # "owner/name", or "name" for the owner of the token
+repo_id = "{repo_id}"  # "owner/name", or "name" for the owner of the token
 visibility = "private"     # private, protected (source private, app public) or public
 hardware = "cpu-basic"     # 2 vCPU, 16 GB
 # title = "Embedding API"
@@ -28,6 +30,11 @@ id = "BAAI/bge-base-en-v1.5"
 [server]
 max_payload_mb = 10
 max_inputs = 2048
+
+[image]
+# base = "python:3.11-slim"
+# torch_index = "https://download.pytorch.org/whl/cpu"
+# build_args = {{ PIP_INDEX_URL = "https://…" }}  # more ARGs of the builder stage, never a secret
 
 [variables]                # public environment of the Space
 # EMBED_LOG_LEVEL = "info"
@@ -48,6 +55,14 @@ def init(path: Path, repo_id: str) -> None:
         ConfigError: there is one already, or the name is none.
     """
     try:
+        Space(repo_id=repo_id)
+    except ValidationError as error:
+        raise ConfigError(
+            f"{repo_id!r} is no name for a Space.",
+            cause="A name has letters, digits, '-', '_' and '.', and may follow an owner and '/'.",
+            next_step="Choose another: ops init my-embeddings.",
+        ) from error
+    try:
         with path.open("x", encoding="utf-8") as file:
             file.write(_TEXT.format(repo_id=repo_id))
     except FileExistsError as error:
@@ -56,8 +71,3 @@ def init(path: Path, repo_id: str) -> None:
         ) from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}.") from error
-    try:
-        config_file.load(path)
-    except ConfigError:
-        path.unlink()
-        raise

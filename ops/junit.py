@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 if TYPE_CHECKING:
     from ops.smoke_test import Report
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 cannot hold, not even escaped."""
 
 
 def junit_xml(report: Report) -> str:
@@ -32,4 +36,5 @@ def junit_xml(report: Report) -> str:
         elif check.outcome == "skipped":
             SubElement(case, "skipped", message=check.detail)
     indent(suite)
-    return tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+    text = tostring(suite, encoding="utf-8", xml_declaration=True).decode()
+    return _NOT_XML.sub("\ufffd", text) + "\n"

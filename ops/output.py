@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ops.errors import OpsError
     from ops.runner import Log
     from ops.smoke_test import CheckResult, Report
+    from ops.status import Status
 
 _HEARTBEAT = 10.0
 """Seconds between lines of a long job's log where there is no terminal to draw on."""
@@ -89,11 +90,23 @@ class Output:
             self.result("", report_data(report))
             return
         passed = sum(check.outcome == "passed" for check in report.checks)
-        table = Table(title=f"{report.target}: {passed} of {len(report.checks)} checks passed")
+        # Text, not str: rich reads markup and emoji names such as ":x:" in a str.
+        title = Text(f"{report.target}: {passed} of {len(report.checks)} checks passed")
+        table = Table(title=title)
         table.add_column("measured")
         table.add_column("value", justify="right")
         for name, value in _measured(report):
-            table.add_row(name, value)
+            table.add_row(name, Text(value))
+        self._out.print(table)
+
+    def status(self, status: Status) -> None:
+        """What a Space is doing, a fact a line."""
+        if self.as_json:
+            self.result("", asdict(status))
+            return
+        table = Table.grid(padding=(0, 2))
+        for name, value in _facts(status):
+            table.add_row(Text(name, style="bold"), Text(value))
         self._out.print(table)
 
     def error(self, error: OpsError) -> None:
@@ -127,6 +140,19 @@ def _error_data(error: OpsError) -> dict[str, Any]:
         "exit_code": int(error.exit_code),
         "log_tail": list(error.log_tail),
     }
+
+
+def _facts(status: Status) -> Iterator[tuple[str, str]]:
+    yield "Space", f"{status.repo_id} ({'private' if status.private else 'not private'})"
+    yield "stage", status.stage
+    if status.error_message:
+        yield "error", status.error_message
+    if status.healthy is not None:
+        yield "answers", "healthy" if status.healthy else "not healthy"
+    yield "URL", status.url
+    yield "hardware", status.hardware or "none yet"
+    yield "runs commit", (status.running_commit or "none")[:8]
+    yield "newest commit", status.newest_commit[:8]
 
 
 def _measured(report: Report) -> Iterator[tuple[str, str]]:

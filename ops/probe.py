@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
 import time
@@ -9,13 +10,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx2
+from pydantic import TypeAdapter
 
-from ops.errors import TimedOut, Unhealthy
+from ops.errors import ConfigError, TimedOut, Unhealthy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Vector = list[float]
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_TOKEN_HEADERS = ("X-HF-Authorization", "Authorization")
 
 _REFUSED = (401, 403, 404)
 """How the Hub's proxy answers somebody whom it does not know: a private Space "does not exist"."""
@@ -44,10 +49,23 @@ class Access:
         return headers
 
 
+def is_space_or_local(url: str) -> bool:
+    """Whether a Hub token may be sent there: a Space's own origin over https, or this machine."""
+    server = _server_url(url)
+    return server.host in _LOOPBACK or (
+        server.scheme == "https" and server.host.endswith(".hf.space")
+    )
+
+
 class Probe:
-    """An HTTP client for one server; a context manager."""
+    """An HTTP client for one server; a context manager.
+
+    Raises:
+        ConfigError: the URL is none of a server.
+    """
 
     def __init__(self, url: str, access: Access = Access(), *, timeout: float = 60):
+        self._home = _server_url(url)
         self.url = url.rstrip("/")
         self._access = access
         self._http = httpx2.Client(
@@ -55,7 +73,8 @@ class Probe:
             headers=access.headers(),
             timeout=timeout,
             follow_redirects=True,
-            trust_env=not _is_loopback(self.url),
+            trust_env=self._home.host not in _LOOPBACK,
+            event_hooks={"request": [self._keep_keys_home]},
         )
 
     def __enter__(self) -> Self:
@@ -65,16 +84,37 @@ class Probe:
         self._http.close()
 
     def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        """One request; transport errors are httpx2's own."""
+        """One request; raises httpx2.RequestError when no answer comes."""
         return self._http.request(method, path, **options)
 
     def choose_header(self) -> None:
-        """Put the Hub's token where this Space's proxy takes it from."""
+        """Put the Hub's token where this Space's proxy takes it from.
+
+        A Space that does not answer yet leaves it where it is; `wait_until_healthy` asks again.
+        """
         if not self._access.hub_token:
             return
-        if self.request("GET", "/livez").status_code in _REFUSED:
-            self._http.headers.pop("X-HF-Authorization", None)
-            self._http.headers.update(self._access.headers(in_authorization=True))
+        with contextlib.suppress(httpx2.RequestError):
+            if self.request("GET", "/livez").status_code in _REFUSED:
+                self._move_token()
+
+    def _move_token(self) -> None:
+        """Put the Hub's token into the other of the two headers it may be in."""
+        to_authorization = "X-HF-Authorization" in self._http.headers
+        for name in _TOKEN_HEADERS:
+            self._http.headers.pop(name, None)
+        self._http.headers.update(self._access.headers(in_authorization=to_authorization))
+
+    def _keep_keys_home(self, request: httpx2.Request) -> None:
+        """A redirect elsewhere goes without keys; httpx2 itself drops Authorization only."""
+        secured = (
+            request.url.host == self._home.host
+            and request.url.scheme == "https"
+            and request.url.port is None
+        )
+        if request.url.origin != self._home.origin and not secured:
+            for name in (*_TOKEN_HEADERS, "X-API-Key"):
+                request.headers.pop(name, None)
 
     def wait_until_healthy(
         self, *, limit: float, still_running: Callable[[], None] = lambda: None
@@ -87,42 +127,37 @@ class Probe:
             TimedOut: not healthy within `limit` seconds.
         """
         started = time.monotonic()
-        answer = "nothing"
+        answer, refused = "nothing", False
         pause = 0.05
         while (waited := time.monotonic() - started) < limit:
             still_running()
             try:
                 response = self.request("GET", "/health", timeout=5)
-            except httpx2.TransportError as error:
-                answer = type(error).__name__
+            except httpx2.RequestError as error:
+                answer, refused = type(error).__name__, False
             else:
                 if response.status_code == httpx2.codes.OK:
                     return time.monotonic() - started
                 answer = f"status {response.status_code}"
+                refused = response.status_code in _REFUSED
+            if refused and self._access.hub_token:
+                self._move_token()
             time.sleep(min(pause, max(limit - waited, 0)))
             pause = min(pause * 1.5, 1.0)
         raise TimedOut(
             f"{self.url} was not healthy within {limit:.0f} s; its last answer was {answer}.",
-            cause="The server does not listen on its port, or its model does not load.",
-            next_step="Read its log: ops logs --run, or the lines above.",
+            cause="It is a private Space and the token may not read it, or another app."
+            if refused
+            else "The server does not listen on its port, or its model does not load.",
+            next_step="Read its log: the lines above, or Logs on the Space's page.",
         )
 
     def info(self) -> ServerInfo:
         """What the server says of itself; raises Unhealthy when it is none of this project's."""
         try:
             reply = self.request("GET", "/info").json()
-            return ServerInfo(
-                model=reply["model"],
-                dimensions=reply["dimensions"],
-                query_instruction=reply["query_instruction"],
-                document_instruction=reply["document_instruction"],
-                max_payload_mb=reply["limits"]["max_payload_mb"],
-                max_inputs=reply["limits"]["max_inputs"],
-                max_length=reply["max_length"],
-                fingerprint=reply["fingerprint"],
-                api_key_required=reply["api_key_required"],
-            )
-        except (httpx2.TransportError, ValueError, KeyError, TypeError) as error:
+            return _SERVER_INFO.validate_python({**reply, **reply["limits"]})
+        except (httpx2.RequestError, ValueError, KeyError, TypeError) as error:
             raise Unhealthy(
                 f"{self.url}/info does not describe an embedding server.",
                 cause="Another app answers there, or a proxy in front of it refuses the token.",
@@ -145,6 +180,9 @@ class ServerInfo:
     api_key_required: bool
 
 
+_SERVER_INFO = TypeAdapter(ServerInfo)
+
+
 def cosine(a: Vector, b: Vector) -> float:
     """Cosine of two vectors, 0 when one has no length."""
     if len(a) != len(b):
@@ -153,5 +191,19 @@ def cosine(a: Vector, b: Vector) -> float:
     return sum(map(operator.mul, a, b)) / lengths if lengths else 0.0
 
 
-def _is_loopback(url: str) -> bool:
-    return httpx2.URL(url).host in ("127.0.0.1", "localhost", "::1")
+def _server_url(url: str) -> httpx2.URL:
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        parsed = httpx2.URL()
+    if parsed.userinfo:
+        raise ConfigError(
+            "A URL with a password in it ends up in logs.",
+            next_step="Leave it out, and put the key into an environment variable.",
+        )
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ConfigError(
+            f"{url!r} is no URL of a server.",
+            next_step="Write it in full, such as https://owner-name.hf.space.",
+        )
+    return parsed

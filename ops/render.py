@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ops.config import Config, Space
 
 _PROJECT = Path(__file__).resolve().parents[1]
+_TEMPLATES = _PROJECT / "templates"
 _SERVER_FILES = ("*.py", "*.html")
 _NOT_OURS = (".git", ".gitattributes")
 """What a clone of a Space holds besides the rendered files; the Hub makes .gitattributes."""
@@ -43,18 +45,29 @@ class Difference:
         return bool(self.missing or self.changed or self.extra)
 
 
-def render(config: Config) -> Tree:
+class _FrontMatter(yaml.SafeDumper):
+    """Quotes what is a number in YAML 1.2, which the Hub reads, but text in PyYAML's YAML 1.1."""
+
+
+_FrontMatter.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$|0o[0-7]+$"),
+    list("-+.0123456789"),
+)
+
+
+def render(config: Config, templates: Path = _TEMPLATES) -> Tree:
     """Render the whole Space: the same config gives the same bytes, sorted by path."""
     tree = dict(_server_files())
-    templates = Environment(
-        loader=FileSystemLoader(_PROJECT / "templates"),
+    environment = Environment(
+        loader=FileSystemLoader(templates),
         undefined=StrictUndefined,
         autoescape=False,  # noqa: S701 -- no HTML; values are quoted by the filters below
         trim_blocks=True,
         keep_trailing_newline=True,
     )
-    templates.filters["dockerfile_word"] = _dockerfile_word
-    templates.filters["toml_string"] = _toml_string
+    environment.filters["dockerfile_word"] = _dockerfile_word
+    environment.filters["toml_string"] = _toml_string
     context = {
         "space": config.space,
         "model": config.model,
@@ -62,8 +75,8 @@ def render(config: Config) -> Tree:
         "image": config.image,
         "front_matter": _front_matter(config),
     }
-    for name in templates.list_templates(extensions=["j2"]):
-        text = templates.get_template(name).render(context)
+    for name in environment.list_templates(extensions=["j2"]):
+        text = environment.get_template(name).render(context)
         tree[name.removesuffix(".j2")] = text.encode()
     return dict(sorted(tree.items()))
 
@@ -156,14 +169,18 @@ def _front_matter(config: Config) -> str:
         "models": list(space.models if space.models is not None else (config.model.id,)),
         "tags": list(space.tags),
     }
-    return yaml.safe_dump(
-        always | _chosen(space), sort_keys=False, allow_unicode=True, width=10_000
+    front_matter: str = yaml.dump(
+        always | _chosen(space),
+        Dumper=_FrontMatter,
+        sort_keys=False,
+        allow_unicode=True,
+        width=10_000,
     )
+    return front_matter
 
 
 def _chosen(space: Space) -> dict[str, Any]:
     """The keys that are only there when they were set."""
-    organisations = space.hf_oauth_authorized_org
     optional = {
         "base_path": space.base_path,
         "datasets": list(space.datasets),
@@ -175,9 +192,7 @@ def _chosen(space: Space) -> dict[str, Any]:
         "hf_oauth": space.hf_oauth,
         "hf_oauth_scopes": list(space.hf_oauth_scopes),
         "hf_oauth_expiration_minutes": space.hf_oauth_expiration_minutes,
-        "hf_oauth_authorized_org": list(organisations)
-        if isinstance(organisations, tuple)
-        else organisations,
+        "hf_oauth_authorized_org": list(space.hf_oauth_authorized_org),
     }
     return {key: value for key, value in optional.items() if value}
 

@@ -50,9 +50,13 @@ class SecretReader:
     def _read_file(self, name: str, path: Path) -> str:
         try:
             return path.read_text(encoding="utf-8").removesuffix("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"The secret {name} has no value.",
-                cause=f"{path} cannot be read ({type(error).__name__}).",
-                next_step=f"Write the value there, or change secrets.{name} in space.toml.",
-            ) from error
+        except OSError as error:
+            trouble = error.strerror or type(error).__name__
+        except UnicodeDecodeError:
+            trouble = "not UTF-8 text"
+        # Raised outside the handler: a decoding error carries what it could not decode.
+        raise ConfigError(
+            f"The secret {name} has no value.",
+            cause=f"{path} cannot be read: {trouble}.",
+            next_step=f"Write the value there, or change secrets.{name} in space.toml.",
+        )

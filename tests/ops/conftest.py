@@ -1,0 +1,41 @@
+"""Options and fixtures of the tests of ops."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from fakes.embedding_server import Served, embedding_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Registers --update-golden: `pytest tests/ops/test_render.py --update-golden`."""
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="Write tests/golden anew from what is rendered now; refused in CI.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuses to make CI agree with whatever is rendered there."""
+    if config.getoption("--update-golden", default=False) and os.environ.get("CI"):
+        message = "--update-golden is refused in CI: render here, look at the change, commit it."
+        raise pytest.UsageError(message)
+
+
+@pytest.fixture(name="running_server", scope="session")
+def _running_server() -> Iterator[Served]:
+    with embedding_server() as served:
+        yield served
+
+
+@pytest.fixture(name="server")
+def _server(running_server: Served) -> Served:
+    """A sound embedding server on loopback; a fault can be switched on for the test."""
+    running_server.reset()
+    return running_server

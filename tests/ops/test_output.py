@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ops.errors import BuildFailed, Exit
+from ops.output import Output
+from ops.probe import ServerInfo
+from ops.smoke_test import CheckResult, Measurements, Report
+
+INFO = ServerInfo("me/[m]", 3, "", "", 10, 2048, 512, "f" * 64, api_key_required=False)
+PASSED = CheckResult("page", "passed", "40 bytes of HTML", 0.012)
+FAILED = CheckResult("batch", "failed", "[red]differs[/red]", 0.5)
+REPORT = Report("docker:x", INFO, (PASSED, FAILED), Measurements(1.25, 10.0, 20.0, 300_000_000))
+ERROR = BuildFailed(
+    "The build failed at [RUN pip].",
+    cause="No [network].",
+    next_step="ops build [-v]",
+    log_tail=("step 1", "[error] step 2"),
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_result_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    """The result is on stdout as it is, long lines and brackets included."""
+    text = "[bold]Built[/bold] " + "x" * 500
+    Output().result(text, {"unused": 1})
+    assert capsys.readouterr() == (f"{text}\n", "")
+
+
+def test_result_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """With --json stdout is one JSON document, which no width of a terminal breaks."""
+    data = {"path": "[bold]" + "x" * 500, "emoji": "🧭", "none": None}
+    Output(as_json=True).result("unused", data)
+    out, err = capsys.readouterr()
+    assert json.loads(out) == data
+    assert "🧭" in out
+    assert err == ""
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_progress_is_not_a_result(capsys: pytest.CaptureFixture[str], *, as_json: bool) -> None:
+    """Progress and checks go to stderr, so that stdout can be piped."""
+    output = Output(as_json=as_json)
+    output.say("[1/2] Building")
+    output.check(FAILED)
+    with output.working("Waiting") as log:
+        log("a line")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "[1/2] Building" in err
+    assert "Waiting: done in " in err
+
+
+def test_check_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A check's line has its name, its outcome, what it found and how long it took."""
+    Output().check(PASSED)
+    Output().check(FAILED)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].split() == ["page", "passed", "40", "bytes", "of", "HTML", "12", "ms"]
+    assert lines[1].split() == ["batch", "failed", "[red]differs[/red]", "500", "ms"]
+
+
+def test_verbose_shows_the_whole_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """With -v every line of a job's log is shown, as it is."""
+    with Output(verbose=True).working("Building") as log:
+        log("[1/9] FROM python")
+        log("x" * 300)
+    err = capsys.readouterr().err
+    assert "  [1/9] FROM python\n" in err
+    assert f"  {'x' * 300}\n" in err
+
+
+def test_quiet_log_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without -v and without a terminal a quick job's log is not shown, only its start and end."""
+    with Output().working("Building") as log:
+        for number in range(100):
+            log(f"line {number}")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "• Building"
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_failed_job_is_not_called_done(
+    capsys: pytest.CaptureFixture[str], *, verbose: bool
+) -> None:
+    """A job that fails ends with its error, not with a line that says it is done."""
+    with pytest.raises(BuildFailed), Output(verbose=verbose).working("Building"):
+        raise ERROR
+    assert "done" not in capsys.readouterr().err
+
+
+def test_terminal_shows_the_latest_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal a job has one line that changes, never one that is wider than the screen."""
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TTY_INTERACTIVE", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    with Output().working("Building [x]") as log:
+        log("[1/9] " + "y" * 300)
+    err = capsys.readouterr().err
+    assert "Building [x]" in err
+    assert "y" * 40 not in err
+    assert "Building [x]: done in " in err
+
+
+def test_no_colour_where_none_is_wanted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Colours are for terminals, and NO_COLOR turns them off there too."""
+    Output().error(ERROR)
+    assert "\x1b" not in capsys.readouterr().err
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    Output().error(ERROR)
+    assert "\x1b[1;31m" in capsys.readouterr().err
+    monkeypatch.setenv("NO_COLOR", "1")
+    Output().error(ERROR)
+    assert not [code for code in ("31m", "32m", "36m") if code in capsys.readouterr().err]
+
+
+def test_error_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    """An error is the log's tail, what happened, why, and what to do next."""
+    Output().error(ERROR)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "  step 1",
+        "  [error] step 2",
+        "Error: The build failed at [RUN pip].",
+        "Why: No [network].",
+        "Next: ops build [-v]",
+    ]
+
+
+def test_error_says_what_was_done_since(capsys: pytest.CaptureFixture[str]) -> None:
+    """What was done after the failure stands between its cause and the next step."""
+    error = BuildFailed("Failed.", cause="A.", next_step="B")
+    error.aftermath = "The release before is back."
+    Output().error(error)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "Error: Failed.",
+        "Why: A.",
+        "Since then: The release before is back.",
+        "Next: B",
+    ]
+
+
+def test_error_without_a_cause(capsys: pytest.CaptureFixture[str]) -> None:
+    """A part that an error does not have has no empty line."""
+    Output().error(BuildFailed("Failed."))
+    assert capsys.readouterr().err == "Error: Failed.\n"
+
+
+def test_error_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """With --json an error is a document on stdout, its exit code included."""
+    Output(as_json=True).error(ERROR)
+    assert json.loads(capsys.readouterr().out) == {
+        "error": {
+            "message": "The build failed at [RUN pip].",
+            "cause": "No [network].",
+            "aftermath": None,
+            "next_step": "ops build [-v]",
+            "exit_code": Exit.BUILD,
+            "log_tail": ["step 1", "[error] step 2"],
+        }
+    }
+
+
+def shown(report: Report, capsys: pytest.CaptureFixture[str]) -> str:
+    """The table that people see."""
+    Output().report(report)
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_report_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    """The end of a smoke test says how many passed and what was measured."""
+    text = shown(REPORT, capsys)
+    assert "docker:x: 1 of 2 checks passed" in text
+    for line in ("start to healthy │ 1.2 s", "p50 │ 10.0 ms", "p95 │ 20.0 ms", "300 MB", "me/[m]"):
+        assert line in text
+
+
+def test_report_leaves_out_what_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be measured from here has no line."""
+    text = shown(replace(REPORT, measured=Measurements(None, None, None, None)), capsys)
+    assert "healthy" not in text
+    assert "None" not in text
+    assert "p50" not in text
+    assert "memory" not in text
+
+
+def test_report_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """With --json the whole report is there, with one field that says how it ended."""
+    Output(as_json=True).report(REPORT)
+    data: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert data["passed"] is False
+    assert [check["name"] for check in data["checks"]] == ["page", "batch"]
+    assert data["measured"]["p50_ms"] == 10.0
+    assert data["info"]["model"] == "me/[m]"
+    Output(as_json=True).report(replace(REPORT, checks=(PASSED,)))
+    assert json.loads(capsys.readouterr().out)["passed"] is True
