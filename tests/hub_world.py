@@ -70,14 +70,16 @@ class World:
 
 
 @contextmanager
-def hub_world(folder: Path, runner: FakeRunner) -> Iterator[World]:
+def hub_world(
+    folder: Path, runner: FakeRunner, *, mirrors: Mapping[str, Path] | None = None
+) -> Iterator[World]:
     """A Hub with Spaces run by `runner`."""
     users = [
         User("me", {WRITE: "write", READ: "read"}, organisations=("team",)),
         User("other", {OTHER: "write"}),
         User("free", {FREE: "write"}, pro=False),
     ]
-    with LocalHub(folder, runner, users=users) as hub:
+    with LocalHub(folder, runner, users=users, mirrors=mirrors) as hub:
         Hub(hub.endpoint, WRITE)  # sets the client's time limit, as ops does
         yield World(hub, runner, HfApi(endpoint=hub.endpoint, token=WRITE))
     huggingface_hub.close_session()

@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import huggingface_hub
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
-from ops.errors import Conflict, NotAllowed, OpsError
+from ops.errors import ConfigError, Conflict, NotAllowed, OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -63,19 +67,26 @@ def stored_token() -> str | None:
     return huggingface_hub.get_token()
 
 
+def default_endpoint() -> str:
+    """`HF_ENDPOINT`, or huggingface.co."""
+    return huggingface_hub.constants.ENDPOINT
+
+
 def _client() -> httpx2.Client:
     """What the client library shall use: its own choice waits forever (`timeout=None`)."""
     return httpx2.Client(follow_redirects=True, timeout=_TIMEOUT)
 
 
 class Hub:
-    """One endpoint seen with one token."""
+    """One endpoint seen with one token; without a token, as a stranger sees it."""
 
-    def __init__(self, endpoint: str, token: str):
+    def __init__(self, endpoint: str, token: str | None):
         huggingface_hub.set_client_factory(_client)
         self.endpoint = endpoint.rstrip("/")
         self.token = token
-        self._api = HfApi(endpoint=self.endpoint, token=token, library_name="embedding-space")
+        self._api = HfApi(
+            endpoint=self.endpoint, token=token or False, library_name="embedding-space"
+        )
 
     def __repr__(self) -> str:
         return f"Hub({self.endpoint!r})"
@@ -127,6 +138,23 @@ class Hub:
                 space_secrets=[{"key": k, "value": v} for k, v in secrets.items()] or None,
                 space_variables=[{"key": k, "value": v} for k, v in variables.items()] or None,
             )
+
+    def model_commit(self, model_id: str, revision: str) -> str:
+        """The commit that a model's revision names now.
+
+        Raises:
+            ConfigError: there is no such model or revision, or this token may not see it.
+        """
+        try:
+            with self._translated(f"look at the model {model_id}"):
+                info = self._api.model_info(model_id, revision=revision)
+        except (_NoRepositoryError, _NoRevisionError) as error:
+            raise ConfigError(
+                f"{self.endpoint} has no model {model_id} at revision {revision}.",
+                cause="The id or the revision is misspelt, or the model is private.",
+                next_step="Correct model.id or model.revision in space.toml.",
+            ) from error
+        return str(info.sha)
 
     def files(self, repo_id: str, revision: str) -> dict[str, str]:
         """Path -> git blob id of every file at a revision."""
@@ -268,6 +296,8 @@ class Hub:
     def _translated(self, doing: str) -> Iterator[None]:
         try:
             yield
+        except RevisionNotFoundError as error:
+            raise _NoRevisionError(f"Could not {doing}: there is no such revision.") from error
         except RepositoryNotFoundError as error:
             raise _NoRepositoryError(
                 f"Could not {doing}: the Hub knows no such repository for this token.",
@@ -293,6 +323,10 @@ class Hub:
 
 class _NoRepositoryError(OpsError):
     """No such repository, or none that this token may see."""
+
+
+class _NoRevisionError(OpsError):
+    """The repository has no such branch, tag or commit."""
 
 
 _BY_STATUS: dict[int, Callable[[str], OpsError]] = {

@@ -6,12 +6,15 @@ X-HF-Authorization, which is taken off, or in Authorization, which the app then 
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import httpx2
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Mount
 
 from ops.hub.accounts import bearer
 from ops.hub.errors import HubError
@@ -43,18 +46,25 @@ _HOP_BY_HOP = frozenset(
 """Headers between two neighbours only (RFC 9110, 7.6.1), and Host, which is the app's own."""
 
 
-@dataclass(frozen=True)
-class SpaceProxy:
-    """An ASGI app in front of a Space; `is_private` is asked with every request."""
+def create_proxy(space: Space, accounts: Accounts, is_private: Callable[[], bool]) -> Starlette:
+    """The app in front of a Space; `is_private` is asked with every request."""
 
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, httpx2.AsyncClient]]:
+        async with httpx2.AsyncClient(timeout=_APP_TIMEOUT, trust_env=False) as http:
+            yield {"http": http}
+
+    proxy = _SpaceProxy(space, accounts, is_private)
+    return Starlette(routes=[Mount("/", app=proxy)], lifespan=lifespan)
+
+
+@dataclass(frozen=True)
+class _SpaceProxy:
     space: Space
     accounts: Accounts
     is_private: Callable[[], bool]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            return
         request = Request(scope, receive)
         try:
             response = await self._answer(request)
@@ -89,21 +99,17 @@ async def _passed_on(request: Request, origin: str) -> Response:
         for name, value in request.headers.items()
         if name not in _HOP_BY_HOP and name != _HUB_TOKEN
     ]
-    http = httpx2.AsyncClient(timeout=_APP_TIMEOUT, trust_env=False)
-    try:
-        reply = await http.send(
-            http.build_request(
-                request.method,
-                url,
-                headers=headers,
-                content=_limited(request) if _has_body(request) else None,
-            ),
-            stream=True,
-        )
-    except BaseException:
-        await http.aclose()
-        raise
-    response = StreamingResponse(_body(http, reply), reply.status_code)
+    http: httpx2.AsyncClient = request.state.http
+    reply = await http.send(
+        http.build_request(
+            request.method,
+            url,
+            headers=headers,
+            content=_limited(request) if _has_body(request) else None,
+        ),
+        stream=True,
+    )
+    response = StreamingResponse(_body(reply), reply.status_code)
     response.raw_headers = [
         (name.lower(), value)
         for name, value in reply.headers.raw
@@ -131,10 +137,9 @@ async def _limited(request: Request) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _body(http: httpx2.AsyncClient, reply: httpx2.Response) -> AsyncIterator[bytes]:
+async def _body(reply: httpx2.Response) -> AsyncIterator[bytes]:
     try:
         async for chunk in reply.aiter_raw():
             yield chunk
     finally:
         await reply.aclose()
-        await http.aclose()

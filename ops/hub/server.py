@@ -46,7 +46,6 @@ class Served:
                 app,
                 log_config=None,
                 access_log=False,
-                lifespan="off",
                 date_header=False,  # it may be a second behind, see the logs' handler
                 timeout_graceful_shutdown=1,
             )

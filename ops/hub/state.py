@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ops.hub.proxy import SpaceProxy
+from ops.hub.proxy import create_proxy
 from ops.hub.server import Served
 from ops.hub.space import Space
 
@@ -54,7 +54,7 @@ class HubState:
         served = Served()
         space = Space(repo, self.store, self.runner, build_args=self.build_args, host=served.origin)
         served.start(
-            SpaceProxy(
+            create_proxy(
                 space, self.accounts, lambda: self.store.settings(repo).visibility == "private"
             )
         )

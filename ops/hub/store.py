@@ -56,7 +56,7 @@ class Settings(BaseModel):
     sdk: str | None = None
     hardware: str = "cpu-basic"
     sleep_time: int | None = None
-    paused: bool = False
+    mirror: bool = False
     variables: dict[str, Setting] = Field(default_factory=dict)
     secrets: dict[str, Setting] = Field(default_factory=dict)
     created: str = ""
@@ -128,7 +128,7 @@ class Store:
         shutil.rmtree(target, ignore_errors=True)
         repo = Repo("models", owner, name, Repository.create(target))
         repo.git.import_folder(folder, message=f"Mirror of {model_id}")
-        self.save(repo, Settings(created=timestamp()))
+        self.save(repo, Settings(mirror=True, created=timestamp()))
         return repo
 
     def delete(self, repo: Repo) -> None:

@@ -144,8 +144,10 @@ def settings(call: Call, kind: Kind) -> Response:
 def info(call: Call, kind: Kind) -> Response:
     """GET /api/KIND/OWNER/NAME[/revision/REV]."""
     repo = call.repo(kind)
-    commit = repo.git.resolve(call.path.get("rev", "main"))
     settings = call.hub.store.settings(repo)
+    # A mirror stands for every revision and tells its own commit, so that whoever pins a model
+    # pins what is there.
+    commit = repo.git.resolve("main" if settings.mirror else call.path.get("rev", "main"))
     files = [e for e in repo.git.tree(commit, recursive=True) if e.kind == "file"]
     newest = repo.git.log(commit, limit=1)[0]
     body: dict[str, Any] = {

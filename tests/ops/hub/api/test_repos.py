@@ -10,6 +10,7 @@ from hub_world import FREE, OTHER, READ, SPACE, WRITE
 from huggingface_hub import (
     CommitOperationAdd,
     CommitOperationDelete,
+    HfApi,
     hf_hub_download,
     snapshot_download,
 )
@@ -243,8 +244,13 @@ def test_a_folder_is_served_as_a_model(world: World, tmp_path: Path) -> None:
     assert hub.build_args == {"HF_ENDPOINT": hub.endpoint}
     with hub:
         folder = snapshot_download(
-            "org/model", endpoint=hub.endpoint, token=False, cache_dir=tmp_path / "cache"
+            "org/model",
+            endpoint=hub.endpoint,
+            token=False,
+            cache_dir=tmp_path / "cache",
         )
+        info = HfApi(endpoint=hub.endpoint, token=False).model_info("org/model", revision="a" * 40)
+    assert Path(folder).name == info.sha  # whichever revision is asked for
     got = {p.name: p.read_bytes() for p in Path(folder).iterdir()}
     assert got == {p.name: p.read_bytes() for p in source.iterdir()}
 
@@ -262,13 +268,13 @@ def test_a_restarted_hub_has_its_repositories(tmp_path: Path, world: World) -> N
     runner: FakeRunner = world.runner
     with LocalHub(tmp_path / "kept", runner) as hub:
         token = hub.token
-        api = world.client(WRITE).__class__(endpoint=hub.endpoint, token=token)
+        api = HfApi(endpoint=hub.endpoint, token=token)
         api.create_repo("app", repo_type="space", space_sdk="docker", visibility="private")
         api.add_space_secret("me/app", "S", "hidden")
         sha = api.space_info("me/app").sha
     with LocalHub(tmp_path / "kept", runner) as hub:
         assert hub.token == token
-        api = world.client(WRITE).__class__(endpoint=hub.endpoint, token=token)
+        api = HfApi(endpoint=hub.endpoint, token=token)
         assert api.space_info("me/app").sha == sha
         assert list(api.get_space_secrets("me/app")) == ["S"]
 

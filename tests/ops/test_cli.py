@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import click
+import pytest
+from fakes.embedding_server import APP_KEY, Fault, Served, embedding_app
+from fakes.runner import FakeRunner
+from hub_world import READ, SPACE, WRITE, hub_world
+
+from ops.cli import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hub_world import World
+
+PROJECT = Path(__file__).parents[2]
+HEAVY = {"docker", "git", "huggingface_hub", "httpx2", "jinja2", "pydantic", "rich", "starlette"}
+
+
+def run(
+    *arguments: str, folder: Path, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `ops` as a person would, without whatever token this machine has."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    return subprocess.run(
+        [sys.executable, "-m", "ops", *arguments],
+        cwd=folder,
+        env=kept | {"HF_HOME": str(folder / "hf"), "PYTHONPATH": str(PROJECT)} | (env or {}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+    """Every command and group with its full name."""
+    for name, command in group.commands.items():
+        yield " ".join((*path, name)), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a space.toml for me/app."""
+    (tmp_path / "space.toml").write_text(f'[space]\nrepo_id = "{SPACE}"\n')
+    return tmp_path
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A Hub whose Spaces are small embedding servers."""
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    runner = FakeRunner(lambda _: embedding_app())
+    mirrors = {"BAAI/bge-base-en-v1.5": model}
+    with hub_world(tmp_path / "hub", runner, mirrors=mirrors) as world:
+        yield world
+
+
+def hub_environment(world: World, token: str = WRITE) -> dict[str, str]:
+    """What a person exports to reach the Hub."""
+    return {"HF_ENDPOINT": world.hub.endpoint, "HF_TOKEN": token}
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands(cli)), ids=str)
+def test_every_command_has_help_with_an_example(name: str, command: click.Command) -> None:
+    """The help says what the command does, in a line that fits, and how it is called."""
+    assert command.help
+    assert len(command.help.splitlines()[0]) <= 72
+    assert f"ops {name}" in command.help or f"ops --env staging {name}" in command.help
+
+
+def test_a_start_imports_nothing_heavy() -> None:
+    """Help and completion wait for none of the libraries that commands need."""
+    code = "import ops.cli, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT
+    )
+    assert HEAVY & set(done.stdout.split()) == set()
+
+
+def test_no_config_says_what_to_do(tmp_path: Path) -> None:
+    """Without space.toml every command that needs it ends with exit code 2."""
+    for command in (["config", "show"], ["render"], ["rehearse"], ["deploy"]):
+        done = run(*command, folder=tmp_path)
+        assert done.returncode == 2
+        assert "There is no space.toml." in done.stderr
+        assert "ops init" in done.stderr
+
+
+def test_an_error_is_json_for_machines(tmp_path: Path) -> None:
+    """With --json a failure is one document on stdout, with its exit code."""
+    done = run("--json", "config", "show", folder=tmp_path)
+    assert json.loads(done.stdout)["error"]["exit_code"] == done.returncode == 2
+
+
+def test_verbose_shows_the_traceback(tmp_path: Path) -> None:
+    """A traceback is for those who ask for it."""
+    assert "Traceback" not in run("config", "show", folder=tmp_path).stderr
+    assert "Traceback" in run("-v", "config", "show", folder=tmp_path).stderr
+
+
+def test_init_validate_and_render(tmp_path: Path) -> None:
+    """The author's commands work one after another, and --check finds an edit."""
+    assert run("init", "my-embeddings", folder=tmp_path).returncode == 0
+    assert run("config", "validate", folder=tmp_path).returncode == 0
+    assert run("render", "--check", folder=tmp_path).returncode == 3
+    assert run("render", folder=tmp_path).returncode == 0
+    assert run("render", "--check", folder=tmp_path).returncode == 0
+    (tmp_path / "build" / "space" / "Dockerfile").write_text("edited")
+    done = run("render", "--check", folder=tmp_path)
+    assert done.returncode == 3
+    assert "changed: Dockerfile" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["deploy", "status"])
+def test_no_token_is_said_in_one_line(folder: Path, command: str) -> None:
+    """What is missing is in the first line; the exit code is 9."""
+    done = run(command, folder=folder)
+    assert done.returncode == 9
+    assert "no Hugging Face token: set HF_TOKEN" in done.stderr.splitlines()[0]
+
+
+def test_deploy_and_status(folder: Path, world: World) -> None:
+    """A deploy by the command ends proven, and status agrees; the token is in no output."""
+    (folder / "space.toml").write_text(
+        f'[space]\nrepo_id = "{SPACE}"\n[secrets]\nEMBED_API_KEYS = {{ env = "KEYS" }}\n'
+    )
+    env = hub_environment(world) | {"KEYS": f"mem0={APP_KEY}"}
+    deployed = run("--json", "--yes", "deploy", folder=folder, env=env)
+    assert deployed.returncode == 0, deployed.stderr
+    report = json.loads(deployed.stdout)
+    assert (report["repo_id"], report["release"]) == (SPACE, "release-1")
+    status = run("--json", "status", folder=folder, env=env)
+    assert status.returncode == 0
+    assert json.loads(status.stdout)["running_commit"] == report["commit"]
+    for done in (deployed, status):
+        assert WRITE not in done.stdout + done.stderr
+        assert APP_KEY not in done.stdout + done.stderr
+
+
+def test_a_read_token_is_refused(folder: Path, world: World) -> None:
+    """A deploy with a token that only reads ends with exit code 9 before anything is made."""
+    done = run("--yes", "deploy", folder=folder, env=hub_environment(world, READ))
+    assert done.returncode == 9
+    assert "can only read" in done.stderr
+    assert not world.api.repo_exists(SPACE, repo_type="space")
+
+
+def test_smoke_test_of_a_url(server: Served, tmp_path: Path) -> None:
+    """A running server is proven from outside, as a table for people and as JUnit for CI."""
+    done = run(
+        "smoke-test",
+        "--url",
+        server.url,
+        "--junit",
+        "report.xml",
+        folder=tmp_path,
+        env={"EMBED_API_KEY": APP_KEY},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "19 of 19 checks passed" in done.stdout
+    suite = ET.parse(tmp_path / "report.xml").getroot()  # noqa: S314 -- our own
+    assert suite.get("failures") == "0"
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_failed_smoke_test_names_the_check(
+    server: Served, tmp_path: Path, *, as_json: bool
+) -> None:
+    """Exit code 6, and the check that failed by its name, for people and for machines."""
+    server.switches.fault = Fault.UNNORMALISED
+    options = ["--json"] if as_json else []
+    done = run(
+        *options,
+        "smoke-test",
+        "--url",
+        server.url,
+        folder=tmp_path,
+        env={"EMBED_API_KEY": APP_KEY},
+    )
+    assert done.returncode == 6
+    if as_json:
+        failed = [c["name"] for c in json.loads(done.stdout)["checks"] if c["outcome"] == "failed"]
+        assert failed == ["unit-norm"]
+    else:
+        assert "unit-norm" in done.stderr.splitlines()[-2]
+
+
+def test_options_that_exclude_each_other(tmp_path: Path) -> None:
+    """One target at a time."""
+    done = run("smoke-test", "--process", "--url", "http://127.0.0.1:1", folder=tmp_path)
+    assert done.returncode == 2
+    assert "exclude each other" in done.stderr
+
+
+@pytest.mark.parametrize("value", ["no-equals", "=dir", "id="])
+def test_a_mirror_is_id_and_folder(folder: Path, value: str) -> None:
+    """A malformed option is a usage error that shows the form."""
+    done = run("rehearse", "--mirror", value, folder=folder)
+    assert done.returncode == 2
+    assert "NAME=VALUE" in done.stderr
