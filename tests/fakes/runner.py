@@ -58,7 +58,7 @@ class FakeRunning:
 class FakeRunner:
     """Implements `ops.runner.Runner`; `started` and `build_args` are what a test may look at."""
 
-    app: Callable[[Mapping[str, str]], ASGIApp] | None = None
+    app: Callable[[Mapping[str, str]], ASGIApp] | None = None  # the tree's files -> app
     started: list[FakeRunning] = field(default_factory=list)
     build_args: list[dict[str, str]] = field(default_factory=list)
     limits: list[Limits] = field(default_factory=list)
@@ -92,7 +92,7 @@ class FakeRunner:
         self.limits.append(limits)
         log(f"Listening on {app_port}")
         stack = ExitStack()
-        app = self.app(environment) if self.app is not None else _echo(files, environment)
+        app = self.app(files) if self.app is not None else _echo(files, environment)
         running = FakeRunning(stack.enter_context(serving(app)), stack)
         self.started.append(running)
         if "CRASH" in files:

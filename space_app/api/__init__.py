@@ -1,0 +1,1 @@
+"""The HTTP side: routes, wire models, keys, errors. It knows the core and no backend."""

@@ -1,0 +1,28 @@
+"""What a backend's export hands over, and the texts that every artefact is checked with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from space_app.core.manifest import Canary
+
+CANARY_QUERY = "how do I reset my password?"
+CANARY_DOCUMENTS = (
+    "To choose a new password, open the account page and follow the link in the e-mail.",
+    "ok",
+    "Zürich, 東京, naïve café — 3.14 % of €1,000; #hash @user 🙂",
+    "Photosynthesis turns light, water and carbon dioxide into sugar and oxygen. " * 8,
+)
+"""Short and long, with what tokenizers differ about."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model as it was saved; the vectors of `canaries` are the reference's."""
+
+    pooling: str
+    max_length: int
+    dimensions: int
+    canaries: tuple[Canary, ...]

@@ -1,0 +1,69 @@
+"""manifest.json: what an artefact is, written by the export and read when the server starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from space_app.core.errors import ArtefactError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE_NAME = "manifest.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Canary(_Part):
+    """A text as the embedder gets it, and the vector that sentence-transformers makes of it."""
+
+    text: str
+    vector: tuple[float, ...]
+
+
+class Manifest(_Part):
+    """One artefact. `revision` is the model's commit, None for a local folder."""
+
+    format: Literal[1] = 1
+    model: Annotated[str, Field(min_length=1)]
+    revision: str | None
+    backend: str
+    precision: str
+    pooling: str
+    query_instruction: str
+    document_instruction: str
+    dimensions: Annotated[int, Field(ge=1)]
+    max_length: Annotated[int, Field(ge=1)]
+    libraries: dict[str, str]
+    canaries: Annotated[tuple[Canary, ...], Field(min_length=1)]
+    fingerprint: Annotated[str, Field(min_length=1)]
+
+
+def write(manifest: Manifest, folder: Path) -> None:
+    """Write the manifest into an artefact's folder."""
+    text = manifest.model_dump_json(indent=1) + "\n"
+    (folder / FILE_NAME).write_text(text, encoding="utf-8")
+
+
+def read(folder: Path) -> Manifest:
+    """Read an artefact's manifest; raises ArtefactError when there is none that can be used."""
+    path = folder / FILE_NAME
+    again = "Make the artefact again: python -m space_app.export MODEL OUT."
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ArtefactError(
+            f"{path} cannot be read.", cause=f"{error.strerror}.", next_step=again
+        ) from error
+    except ValidationError as error:
+        wrong = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, wrong["loc"])) or "the file"
+        raise ArtefactError(
+            f"{path} is not a manifest of this version.",
+            cause=f"{where}: {wrong['msg']}.",
+            next_step=again,
+        ) from error

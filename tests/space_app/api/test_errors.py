@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fakes.embedder import FailingEmbedder, FakeEmbedder
+
+if TYPE_CHECKING:
+    import httpx2
+    from conftest import Running, StartApp
+
+SECRET = "what somebody wrote to nobody else"
+
+
+def code_of(reply: httpx2.Response, status: int) -> str:
+    """The code of an error, which has the one shape and holds nothing of the input."""
+    assert reply.status_code == status, reply.text
+    assert SECRET not in reply.text
+    body = reply.json()
+    assert list(body) == ["error"]
+    error = body["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["message"]
+    assert error["type"] == ("server_error" if status >= 500 else "invalid_request_error")
+    return str(error["code"])
+
+
+@pytest.mark.parametrize("path", ["/embed", "/v1/embeddings"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b'{"text": "' + SECRET.encode(), b'{"text": "\xff"}', b'{"text": "\\ud800"}', b"[" * 999],
+    ids=["nothing", "half", "no UTF-8", "half a surrogate pair", "deep"],
+)
+def test_bad_json(app: Running, path: str, content: bytes) -> None:
+    """What is no JSON is a 400."""
+    assert code_of(app.http.post(path, content=content), 400) == "invalid_json"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("/embed", {}, "text"),
+        ("/embed", {"inputs": SECRET}, "text"),
+        ("/embed", {"text": None}, "text"),
+        ("/embed", {"text": {"a": SECRET}}, "text"),
+        ("/embed", {"text": [SECRET, 5]}, "text"),
+        ("/embed", {"text": "x", "input_type": SECRET}, "input_type"),
+        ("/embed", [SECRET], None),
+        ("/v1/embeddings", {"model": "m"}, "input"),
+        ("/v1/embeddings", {"input": [[SECRET]]}, "input"),
+        ("/v1/embeddings", {"input": "x", "encoding_format": SECRET}, "encoding_format"),
+        ("/v1/embeddings", {"input": "x", "dimensions": 0}, "dimensions"),
+        ("/v1/embeddings", {"input": "x", "dimensions": 9}, "dimensions"),
+        ("/v1/embeddings", {"input": "x", "dimensions": "8"}, "dimensions"),
+    ],
+)
+def test_wrong_fields(app: Running, path: str, body: Any, param: str | None) -> None:
+    """A field that is missing, of the wrong type or out of range is a 422 that names it."""
+    reply = app.http.post(path, json=body)
+
+    assert code_of(reply, 422) == "invalid_request"
+    assert reply.json()["error"]["param"] == param
+
+
+@pytest.mark.parametrize("tokens", [[1, 2, 3], [[1, 2], [3]]])
+def test_token_numbers(app: Running, tokens: list[Any]) -> None:
+    """Token numbers are a 400 that names the switch of the client that sends them."""
+    reply = app.http.post("/v1/embeddings", json={"input": tokens})
+
+    assert code_of(reply, 400) == "tokens_not_supported"
+    assert "check_embedding_ctx_length=False" in reply.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(("path", "field"), [("/embed", "text"), ("/v1/embeddings", "input")])
+@pytest.mark.parametrize("empty", ["", [], ["a", ""]], ids=repr)
+def test_empty_input(app: Running, path: str, field: str, empty: Any) -> None:
+    """Nothing to embed is a 400."""
+    assert code_of(app.http.post(path, json={field: empty}), 400) == "empty_input"
+
+
+@pytest.mark.parametrize(("path", "field"), [("/embed", "text"), ("/v1/embeddings", "input")])
+def test_too_many_inputs(app: Running, path: str, field: str) -> None:
+    """One text more than allowed is a 422."""
+    assert code_of(app.http.post(path, json={field: ["x"] * 65}), 422) == "too_many_inputs"
+
+
+def test_unknown_route(app: Running) -> None:
+    """A path that is not there is a 404."""
+    assert code_of(app.http.get(f"/{SECRET}"), 404) == "not_found"
+
+
+def test_wrong_method(app: Running) -> None:
+    """A method that a route does not have is a 405 that lists those it has."""
+    reply = app.http.get("/embed")
+
+    assert code_of(reply, 405) == "method_not_allowed"
+    assert reply.headers["allow"] == "POST"
+
+
+def test_a_failure_inside(start_app: StartApp, caplog: pytest.LogCaptureFixture) -> None:
+    """An exception is a 500 and one line in the log, neither with a trace or the text in it."""
+    with start_app(FailingEmbedder()) as app, caplog.at_level(logging.DEBUG):
+        reply = app.http.post("/embed", json={"text": SECRET})
+        still_there = app.http.get("/health")
+
+    assert code_of(reply, 500) == "internal_error"
+    assert "Traceback" not in reply.text
+    assert still_there.status_code == 200
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert [record.getMessage() for record in errors] == [
+        f"500 on /embed: RuntimeError at embedder.py:{_line_of_failure()}"
+    ]
+    assert all(record.exc_info is None for record in errors)
+    assert SECRET not in caplog.text
+
+
+def test_no_input_in_the_log(app: Running, caplog: pytest.LogCaptureFixture) -> None:
+    """What is answered, or refused, is not logged."""
+    with caplog.at_level(logging.DEBUG):
+        app.http.post("/embed", json={"text": SECRET})
+        app.http.post("/embed", json={"text": {"a": SECRET}})
+
+    assert SECRET not in "".join(
+        record.getMessage() for record in caplog.records if record.name.startswith("space_app")
+    )
+
+
+def test_an_error_leaves_the_connection_usable(app: Running, embedder: FakeEmbedder) -> None:
+    """After an error the same connection serves the next request."""
+    app.http.post("/embed", json={})
+
+    assert app.http.post("/embed", json={"text": "next"}).status_code == 200
+    assert len(embedder.steps) == 1
+
+
+def _line_of_failure() -> int:
+    code = FailingEmbedder.embed.__code__
+    return max(line for _, _, line in code.co_lines() if line is not None)

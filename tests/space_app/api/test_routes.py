@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import base64
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import openai
+import pytest
+from fakes.embedder import DIMENSIONS, QUERY_INSTRUCTION, FakeEmbedder, vector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import Running
+
+LONG = "one two three four five six seven eight"
+
+
+@pytest.fixture(name="client")
+def _client(app: Running) -> Iterator[openai.OpenAI]:
+    """OpenAI's own client, without retries."""
+    with openai.OpenAI(
+        base_url=f"{app.url}/v1",
+        api_key="the-key-of-the-tests",
+        max_retries=0,
+        http_client=openai.DefaultHttpxClient(trust_env=False),
+    ) as client:
+        yield client
+
+
+def embed(app: Running, **body: Any) -> Any:
+    """What POST /embed answers."""
+    reply = app.http.post("/embed", json=body)
+    assert reply.status_code == 200, reply.text
+    return reply.json()
+
+
+def embeddings(app: Running, **body: Any) -> list[list[float]]:
+    """The vectors that POST /v1/embeddings answers."""
+    reply = app.http.post("/v1/embeddings", json=body)
+    assert reply.status_code == 200, reply.text
+    return [item["embedding"] for item in reply.json()["data"]]
+
+
+def is_vector_of(text: str) -> Any:
+    """Equal to the vector of what the embedder is to get."""
+    return pytest.approx(vector(text).tolist(), rel=1e-6)
+
+
+def test_embed_one_text_as_a_query(app: Running) -> None:
+    """The original contract: one text in, one embedding out, with the query instruction."""
+    assert embed(app, text="hello") == {"embedding": is_vector_of(QUERY_INSTRUCTION + "hello")}
+
+
+def test_embed_a_list(app: Running) -> None:
+    """A list in, a list out, also of one text."""
+    body = embed(app, text=["a", "b"])
+
+    assert list(body) == ["embeddings"]
+    assert body["embeddings"] == [is_vector_of(QUERY_INSTRUCTION + text) for text in ("a", "b")]
+    assert len(embed(app, text=["a"])["embeddings"]) == 1
+
+
+def test_embed_documents_when_asked(app: Running) -> None:
+    """input_type "document" leaves the instruction out."""
+    assert embed(app, text="hello", input_type="document")["embedding"] == is_vector_of("hello")
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/embeddings"])
+def test_openai_shape(app: Running, path: str) -> None:
+    """Both paths answer in the shape of OpenAI's reference."""
+    reply = app.http.post(path, json={"model": "whatever", "input": ["a b", "c"], "user": "u"})
+
+    assert reply.json() == {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": 0, "embedding": is_vector_of("a b")},
+            {"object": "embedding", "index": 1, "embedding": is_vector_of("c")},
+        ],
+        "model": "acme/tiny-model",
+        "usage": {"prompt_tokens": 3, "total_tokens": 3},
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "read"),
+    [
+        ({}, "hello"),
+        ({"model": "tiny-model-embed:query"}, QUERY_INSTRUCTION + "hello"),
+        ({"model": "tiny-model-embed:document"}, "hello"),
+        ({"model": "llama:latest"}, "hello"),
+        ({"input_type": "query"}, QUERY_INSTRUCTION + "hello"),
+        ({"input_type": "document", "model": "x:query"}, "hello"),
+    ],
+    ids=str,
+)
+def test_openai_roles(app: Running, options: dict[str, str], read: str) -> None:
+    """A document, unless input_type or else the model's suffix says query."""
+    assert embeddings(app, input="hello", **options) == [is_vector_of(read)]
+
+
+def test_openai_client(client: openai.OpenAI) -> None:
+    """The real client, which asks for base64 by itself, gets the right numbers."""
+    reply = client.embeddings.create(model="any", input=["hello", "world"])
+
+    assert [item.embedding for item in reply.data] == [is_vector_of("hello"), is_vector_of("world")]
+    assert reply.usage.total_tokens == 2
+
+
+def test_openai_client_with_dimensions(client: openai.OpenAI) -> None:
+    """The real client's `dimensions` shortens the vector."""
+    reply = client.embeddings.create(model="any", input="hello", dimensions=2)
+
+    assert np.hypot(*reply.data[0].embedding) == pytest.approx(1, rel=1e-6)
+
+
+def test_openai_client_lists_models(client: openai.OpenAI) -> None:
+    """The model's id is listed, and one that pickers recognise by "embed"."""
+    ids = [model.id for model in client.models.list()]
+
+    assert ids[:2] == ["acme/tiny-model", "tiny-model-embed"]
+
+
+def test_openai_client_reads_errors(client: openai.OpenAI) -> None:
+    """An error reaches the real client with its message and code."""
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.embeddings.create(model="any", input="")
+
+    assert caught.value.code == "empty_input"
+
+
+def test_base64_is_little_endian_float32(app: Running) -> None:
+    """base64 holds four bytes for each number, the lowest first."""
+    reply = app.http.post("/v1/embeddings", json={"input": "hello", "encoding_format": "base64"})
+    raw = base64.b64decode(reply.json()["data"][0]["embedding"])
+
+    assert np.frombuffer(raw, dtype="<f4").tolist() == is_vector_of("hello")
+
+
+def test_truncated_inputs_are_named(app: Running) -> None:
+    """Which texts were cut is in the header and in the body."""
+    texts = ["short", LONG, "short", LONG]
+    for path, field in (("/v1/embeddings", "input"), ("/embed", "text")):
+        reply = app.http.post(path, json={field: texts})
+        assert reply.headers["x-embedding-truncated"] == "1,3"
+        assert reply.json()["truncated"] == [1, 3]
+
+
+def test_nothing_is_said_when_nothing_was_cut(app: Running) -> None:
+    """Neither header nor field is there without a reason."""
+    reply = app.http.post("/v1/embeddings", json={"input": "short"})
+
+    assert "x-embedding-truncated" not in reply.headers
+    assert "truncated" not in reply.json()
+
+
+def test_usage_counts_what_was_read(app: Running) -> None:
+    """Tokens beyond the model's length are not charged."""
+    reply = app.http.post("/v1/embeddings", json={"input": LONG})
+
+    assert reply.json()["usage"]["prompt_tokens"] == 6
+
+
+def test_fingerprint_header(app: Running) -> None:
+    """Every reply with vectors says in which space they are."""
+    for path, field in (("/v1/embeddings", "input"), ("/embed", "text")):
+        reply = app.http.post(path, json={field: "x"})
+        assert reply.headers["x-embedding-fingerprint"] == "feedc0de"
+
+
+def test_info(app: Running) -> None:
+    """What is served, its limits, and that keys are needed; no canaries."""
+    info = app.http.get("/info").json()
+
+    assert info["model"] == "acme/tiny-model"
+    assert (info["dimensions"], info["max_length"]) == (DIMENSIONS, 6)
+    assert (info["query_instruction"], info["document_instruction"]) == (QUERY_INSTRUCTION, "")
+    assert info["limits"] == {"max_payload_mb": 1, "max_inputs": 64}
+    assert info["fingerprint"] == "feedc0de"
+    assert info["api_key_required"] is True
+    assert "canaries" not in info
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/livez"])
+def test_head(app: Running, path: str) -> None:
+    """What monitors ask with HEAD is answered as GET is, without the body."""
+    got, head = app.http.get(path), app.http.head(path)
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(got.content))
+
+
+def test_health_and_livez_answer_while_the_model_computes(
+    app: Running, embedder: FakeEmbedder
+) -> None:
+    """A busy worker does not keep monitors waiting."""
+    embedder.gate.clear()
+    busy = threading.Thread(target=embed, args=(app,), kwargs={"text": ["x"] * 64})
+    busy.start()
+    embedder.started.acquire(timeout=30)
+
+    assert app.http.get("/health").json()["status"] == "healthy"
+    assert app.http.get("/livez").status_code == 200
+    assert busy.is_alive()
+    embedder.gate.set()
+    busy.join(timeout=30)
+
+
+def test_health_while_stopping(app: Running) -> None:
+    """Once the server is being stopped it is unhealthy, though alive, and refuses work."""
+    app.service.stop()
+
+    assert app.http.get("/health").status_code == 503
+    assert app.http.get("/livez").status_code == 200
+    refused = app.http.post("/embed", json={"text": "x"})
+    assert refused.status_code == 503
+    assert refused.json()["error"]["code"] == "stopping"
+    assert int(refused.headers["retry-after"]) > 0
+
+
+def test_openapi_describes_the_routes(app: Running) -> None:
+    """The description has the bodies that are read by hand."""
+    described = app.http.get("/openapi.json").json()["paths"]
+
+    assert set(described) >= {"/", "/embed", "/v1/embeddings", "/embeddings", "/health", "/info"}
+    body = described["/embed"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body["required"] == ["text"]

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx2
+import pytest
+import uvicorn
+from fakes.embedder import FakeEmbedder, fake_manifest
+
+from space_app.__main__ import Server
+from space_app.api.app import create_app
+from space_app.core import manifest
+from space_app.core.service import Service
+from space_app.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEY = "key-of-a-test"
+
+
+@dataclass
+class Process:
+    """`python -m space_app`, running."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    def wait_until_healthy(self) -> None:
+        """Return when /health is 200; fail when the process ends before."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.process.communicate()[1]
+            try:
+                if httpx2.get(f"{self.url}/health", trust_env=False).status_code == 200:
+                    return
+            except httpx2.TransportError:
+                pass
+            time.sleep(0.05)
+        pytest.fail("it was never healthy")
+
+    def end(self) -> tuple[int, str]:
+        """Send SIGTERM; returns the exit code and the log."""
+        self.process.send_signal(signal.SIGTERM)
+        _, log = self.process.communicate(timeout=60)
+        return self.process.returncode, log
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def started(folder: Path, **environment: str) -> Iterator[Process]:
+    """Start the server on a free port; it is gone afterwards."""
+    port = environment.setdefault("PORT", str(free_port()))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "space_app"],
+        env=os.environ
+        | {"EMBED_MODEL_DIR": str(folder), "HOST": "127.0.0.1", "EMBED_THREADS": "1"}
+        | environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield Process(process, f"http://127.0.0.1:{port}")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def failed_start(folder: Path, **environment: str) -> str:
+    """What a server that cannot start says last."""
+    with started(folder, **environment) as server:
+        _, log = server.process.communicate(timeout=120)
+    assert server.process.returncode == 1
+    assert "Traceback" not in log
+    return log.splitlines()[-1]
+
+
+def test_it_serves_the_artefact_and_ends_on_sigterm(artefact: Path) -> None:
+    """The canary comes back as its reference vector, and SIGTERM is exit code 0."""
+    canary = manifest.read(artefact).canaries[1]
+    with started(artefact, EMBED_API_KEYS=f"test={KEY}") as server:
+        server.wait_until_healthy()
+        reply = httpx2.post(
+            f"{server.url}/v1/embeddings",
+            json={"input": canary.text},
+            headers={"Authorization": f"Bearer {KEY}"},
+            trust_env=False,
+        )
+        code, log = server.end()
+
+    found = reply.json()["data"][0]["embedding"]
+    assert found == pytest.approx(list(canary.vector), abs=1e-6)
+    assert code == 0
+    assert "API keys: test" in log
+    assert KEY not in log
+
+
+@contextmanager
+def gated(embedder: FakeEmbedder, folder: Path) -> Iterator[tuple[Server, str]]:
+    """The server over a fake embedder, in a thread, and its URL."""
+    service = Service(embedder, fake_manifest(), max_inputs=8)
+    app = create_app(service, Settings(model_dir=folder))
+    server = Server(uvicorn.Config(app, log_config=None), service)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield server, f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            embedder.gate.set()
+            server.should_exit = True
+            thread.join(timeout=30)
+
+
+def test_a_signal_drains(tmp_path: Path) -> None:
+    """What was admitted is answered after SIGTERM, meanwhile /health says 503, then it ends."""
+    embedder = FakeEmbedder()
+    embedder.gate.clear()
+    with (
+        gated(embedder, tmp_path) as (server, url),
+        httpx2.Client(base_url=url, trust_env=False, timeout=30) as http,
+        ThreadPoolExecutor() as threads,
+    ):
+        answer = threads.submit(http.post, "/embed", json={"text": "x"})
+        assert embedder.started.acquire(timeout=30)
+        server.handle_exit(signal.SIGTERM, None)
+
+        assert http.get("/health").status_code == 503
+        assert http.post("/embed", json={"text": "late"}).status_code == 503
+        embedder.gate.set()
+        assert answer.result(timeout=30).status_code == 200
+        with pytest.raises(httpx2.TransportError):
+            _until_refused(url)
+
+
+def _until_refused(url: str) -> None:
+    for _ in range(600):
+        httpx2.get(f"{url}/livez", trust_env=False)
+        time.sleep(0.05)
+
+
+def test_wrong_vectors_never_listen(artefact: Path, tmp_path: Path) -> None:
+    """An artefact whose canaries disagree ends the server with exit code 1 and one clear line."""
+    shutil.copytree(artefact, tmp_path / "model", copy_function=os.symlink)
+    described = manifest.read(artefact)
+    first, second, *rest = described.canaries
+    swapped = (
+        first.model_copy(update={"vector": second.vector}),
+        second.model_copy(update={"vector": first.vector}),
+        *rest,
+    )
+    (tmp_path / "model" / manifest.FILE_NAME).unlink()
+    manifest.write(described.model_copy(update={"canaries": swapped}), tmp_path / "model")
+
+    assert "not those of its export: cosine" in failed_start(tmp_path / "model")
+
+
+def test_no_artefact(tmp_path: Path) -> None:
+    """An empty folder is told what makes an artefact."""
+    assert "space_app.export" in failed_start(tmp_path)
+
+
+def test_a_wrong_setting(artefact: Path) -> None:
+    """A wrong variable is named."""
+    assert "EMBED_MAX_INPUTS is 'many'" in failed_start(artefact, EMBED_MAX_INPUTS="many")
+
+
+def test_a_taken_port(artefact: Path) -> None:
+    """A port that somebody else listens on is known before the model is loaded."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = failed_start(artefact, PORT=str(port))
+
+    assert f"PORT {port}: Address already in use" in line

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from space_app.core.errors import SettingsError
+from space_app.settings import ApiKey, Settings, from_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECRET = "do-not-show-me"
+
+
+def read(folder: Path, **variables: str) -> Settings:
+    """Settings with these variables set."""
+    return from_environment({"EMBED_MODEL_DIR": str(folder), **variables})
+
+
+def test_defaults(tmp_path: Path) -> None:
+    """A model's folder is all that has to be set."""
+    settings = read(tmp_path)
+
+    assert (settings.host, settings.port) == ("0.0.0.0", 7860)  # noqa: S104 -- the default
+    assert (settings.max_payload_mb, settings.max_inputs) == (10, 2048)
+    assert settings.api_keys == ()
+    assert settings.threads >= 1
+
+
+def test_every_variable_is_read(tmp_path: Path) -> None:
+    """Each variable sets the field that it names."""
+    settings = read(
+        tmp_path,
+        EMBED_API_KEYS="a",
+        EMBED_LOG_LEVEL="DEBUG",
+        EMBED_MAX_INPUTS="5",
+        EMBED_MAX_PAYLOAD_MB="3",
+        EMBED_THREADS="7",
+        HOST="127.0.0.1",
+        PORT="8000",
+    )
+
+    assert settings == Settings(
+        model_dir=tmp_path,
+        api_keys=(ApiKey("key 1", "a"),),
+        max_payload_mb=3,
+        max_inputs=5,
+        threads=7,
+        log_level="debug",
+        host="127.0.0.1",
+        port=8000,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("ci=abc", [("ci", "abc")]),
+        ("abc", [("key 1", "abc")]),
+        ("ci=abc,laptop=def", [("ci", "abc"), ("laptop", "def")]),
+        (" ci = abc\n\n def ,", [("ci", "abc"), ("key 3", "def")]),
+    ],
+)
+def test_keys(tmp_path: Path, text: str, keys: list[tuple[str, str]]) -> None:
+    """Keys are bare or named, separated by comma or newline, with space around them."""
+    found = read(tmp_path, EMBED_API_KEYS=text).api_keys
+
+    assert [(key.name, key.key) for key in found] == keys
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " \n,", f"ci={SECRET}=x", f"ci={SECRET} x", f"ci={SECRET}é", f"a={SECRET},a=b", "ci="],
+)
+def test_wrong_keys_are_refused_and_never_shown(tmp_path: Path, text: str) -> None:
+    """No key, a broken one, or one name for two: refused, naming the variable alone."""
+    with pytest.raises(SettingsError) as caught:
+        read(tmp_path, EMBED_API_KEYS=text)
+
+    assert "EMBED_API_KEYS" in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_keys_are_not_in_the_repr(tmp_path: Path) -> None:
+    """Settings can be logged."""
+    settings = read(tmp_path, EMBED_API_KEYS=f"ci={SECRET}")
+
+    assert SECRET not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("EMBED_MAX_INPUTS", "0"),
+        ("EMBED_MAX_INPUTS", "many"),
+        ("EMBED_MAX_PAYLOAD_MB", "1.5"),
+        ("EMBED_THREADS", "-1"),
+        ("EMBED_THREADS", "²"),
+        ("EMBED_LOG_LEVEL", "loud"),
+        ("PORT", "65536"),
+        ("EMBED_MODEL_DIR", "/no/such/folder"),
+        ("EMBED_MODEL_DIR", ""),
+    ],
+)
+def test_wrong_values_are_named(tmp_path: Path, name: str, value: str) -> None:
+    """An error names its variable and the value."""
+    with pytest.raises(SettingsError) as caught:
+        read(tmp_path, **{name: value})
+
+    assert name in str(caught.value)
+    assert value in str(caught.value)
+
+
+def test_a_misspelt_variable_is_refused(tmp_path: Path) -> None:
+    """EMBED_API_KEY does not leave the server open in silence."""
+    with pytest.raises(SettingsError, match="did you mean EMBED_API_KEYS") as caught:
+        read(tmp_path, EMBED_API_KEY=SECRET)
+
+    assert SECRET not in str(caught.value)
