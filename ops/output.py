@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -89,10 +90,8 @@ class Output:
         if self.as_json:
             self.result("", report_data(report))
             return
-        passed = sum(check.outcome == "passed" for check in report.checks)
         # Text, not str: rich reads markup and emoji names such as ":x:" in a str.
-        title = Text(f"{report.target}: {passed} of {len(report.checks)} checks passed")
-        table = Table(title=title)
+        table = Table(title=Text(f"{report.target}: {_counted(report)}"))
         table.add_column("measured")
         table.add_column("value", justify="right")
         for name, value in _measured(report):
@@ -140,6 +139,13 @@ def _error_data(error: OpsError) -> dict[str, Any]:
         "exit_code": int(error.exit_code),
         "log_tail": list(error.log_tail),
     }
+
+
+def _counted(report: Report) -> str:
+    """Such as "17 checks passed, 1 failed, 1 skipped"; what did not happen is left out."""
+    outcomes = Counter(check.outcome for check in report.checks)
+    others = (f"{outcomes[o]} {o}" for o in ("failed", "skipped") if outcomes[o])
+    return ", ".join([f"{outcomes['passed']} checks passed", *others])
 
 
 def _facts(status: Status) -> Iterator[tuple[str, str]]:

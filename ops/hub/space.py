@@ -158,10 +158,16 @@ class Space:
             return order
 
     def _watch(self) -> None:
-        code = self._running.exit_code() if self._running is not None else None
-        if code is not None:
-            self._stop()
-            self._state = State("RUNTIME_ERROR", error_message=f"Exit code: {code}")
+        try:
+            code = self._running.exit_code() if self._running is not None else None
+        except OpsError as error:  # the engine went away
+            ended = error.message
+        else:
+            if code is None:
+                return
+            ended = f"Exit code: {code}"
+        self._stop()
+        self._state = State("RUNTIME_ERROR", error_message=ended)
 
     def _carry_out(self, order: _Order) -> None:
         if order.what == "pause":
@@ -226,8 +232,7 @@ class Space:
             started.stop()
             raise
         before, self._running = self._running, started
-        if before is not None:
-            before.stop()
+        self._end(before)
 
     def _wait_until_answering(self, running: Running, limit: float) -> None:
         until = time.monotonic() + limit
@@ -280,8 +285,15 @@ class Space:
 
     def _stop(self) -> None:
         running, self._running = self._running, None
-        if running is not None:
+        self._end(running)
+
+    def _end(self, running: Running | None) -> None:
+        if running is None:
+            return
+        try:
             running.stop()
+        except OpsError as error:  # the engine went away, and the container with it
+            self.run_log.write(error.message)
 
 
 def runtime(space: Space, settings: Settings) -> dict[str, Any]:

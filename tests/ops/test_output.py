@@ -186,7 +186,7 @@ def shown(report: Report, capsys: pytest.CaptureFixture[str]) -> str:
 def test_report_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     """The end of a smoke test says how many passed and what was measured."""
     text = shown(REPORT, capsys)
-    assert "docker:x: 1 of 2 checks passed" in text
+    assert "docker:x: 1 checks passed, 1 failed" in text
     for line in ("start to healthy │ 1.2 s", "p50 │ 10.0 ms", "p95 │ 20.0 ms", "300 MB", "me/[m]"):
         assert line in text
 
