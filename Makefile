@@ -37,10 +37,12 @@ check: setup ## check style, types and imports; writes nothing
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
+	@$(PYTHON) docs/generate.py --check
 
-fix: setup ## mend style as far as it can be mended by itself
+fix: setup ## mend what can be mended by itself: style, generated pages
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
+	@$(PYTHON) docs/generate.py
 
 build/model/manifest.json: | setup
 	$(PYTHON) -m space_app.export "$(DEMO_WEIGHTS)" build/model

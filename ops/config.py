@@ -152,7 +152,7 @@ class Model(_Section):
 
     id: ModelId = Field(DEFAULT_MODEL, description="A sentence-transformers model on the Hub.")
     revision: Annotated[str, Field(min_length=1), _ONE_LINE] = Field(
-        "main", description="Commit to use; pin it, or two builds may differ."
+        "main", description="Branch, tag or commit; a build pins the commit that it names then."
     )
     backend: Literal["torch"] = Field("torch", description="What computes the vectors.")
     precision: Literal["fp32"] = Field("fp32", description="Arithmetic of the vectors.")

@@ -24,7 +24,7 @@ hardware = "cpu-basic"     # 2 vCPU, 16 GB
 
 [model]
 id = "BAAI/bge-base-en-v1.5"
-# revision = "…"           # a commit of another model; without one, two builds may differ
+# revision = "…"           # branch, tag or commit; a build pins the commit that it names then
 # query_instruction = "…"  # put before queries; known for bge-base-en-v1.5
 
 [server]

@@ -1,0 +1,131 @@
+"""Writes docs/cli.md and docs/config.md from the program itself; --check only says what differs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ops import config_file
+from ops.cli import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DOCS = Path(__file__).parent
+WIDTH = 100
+
+
+def main(arguments: list[str]) -> int:
+    """Write both pages, or compare them; returns the exit code."""
+    pages = {"cli.md": cli_page(), "config.md": config_page()}
+    stale = [
+        name
+        for name, text in pages.items()
+        if not (DOCS / name).is_file() or (DOCS / name).read_text(encoding="utf-8") != text
+    ]
+    if "--check" in arguments:
+        for name in stale:
+            print(f"docs/{name} is not what the program says: make fix")
+        return 1 if stale else 0
+    for name in stale:
+        (DOCS / name).write_text(pages[name], encoding="utf-8")
+        print(f"docs/{name} written")
+    return 0
+
+
+def cli_page() -> str:
+    """The help of every command."""
+    parts = [
+        "# The command line",
+        "Generated from `--help` by `make fix`: change `ops/cli.py`, not this page.",
+    ]
+    parts += [
+        f"## {' '.join(('ops', *path))}\n\n```text\n{help_text}\n```"
+        for path, help_text in helps(cli, click.Context(cli, info_name="ops"))
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def helps(
+    command: click.Command, context: click.Context, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Each command's path and help text, groups before their commands."""
+    context.terminal_width = context.max_content_width = WIDTH
+    yield path, command.get_help(context).rstrip()
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            child = command.commands[name]
+            yield from helps(
+                child, click.Context(child, info_name=name, parent=context), (*path, name)
+            )
+
+
+def config_page() -> str:
+    """Every key of space.toml: its type, default and meaning."""
+    schema = config_file.json_schema()
+    parts = [
+        "# space.toml",
+        "Generated from the schema by `make fix`: change `ops/config.py`, not this page.",
+        "`ops config schema` prints the schema itself, for editors.",
+    ]
+    for name, value in schema["properties"].items():
+        parts.append(f"## [{name}]")
+        section = schema["$defs"].get(value.get("$ref", "").rpartition("/")[2])
+        if section is None:
+            parts.append(value["description"])
+            if (entry := schema["$defs"].get(_entry(value))) is not None:
+                parts.append(f"{entry['description']}\n\n{table(entry)}")
+        else:
+            parts.append(f"{section['description']}\n\n{table(section)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _entry(value: dict[str, Any]) -> str:
+    patterns = [*value.get("patternProperties", {}).values(), value.get("additionalProperties", {})]
+    return next((p["$ref"].rpartition("/")[2] for p in patterns if "$ref" in p), "")
+
+
+def table(section: dict[str, Any]) -> str:
+    """One line for each key."""
+    rows = ["| key | type | default | |", "|---|---|---|---|"]
+    for key, value in section["properties"].items():
+        required = key in section.get("required", ())
+        default = "required" if required else f"`{_toml(value.get('default'))}`"
+        if value.get("default") is None and not required:
+            default = ""
+        rows.append(f"| `{key}` | {_type(value)} | {default} | {value.get('description', '')} |")
+    return "\n".join(rows)
+
+
+def _toml(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return f'"{value}"'
+        case list() | tuple():
+            return f"[{', '.join(map(_toml, value))}]"
+        case _:
+            return str(value)
+
+
+def _type(value: dict[str, Any]) -> str:
+    if "enum" in value:
+        return " or ".join(f"`{_toml(choice)}`" for choice in value["enum"])
+    if "const" in value:
+        return f"`{_toml(value['const'])}`"
+    if "anyOf" in value:
+        kinds = [_type(kind) for kind in value["anyOf"] if kind.get("type") != "null"]
+        return " or ".join(dict.fromkeys(kinds))
+    if value.get("type") == "array":
+        return f"array of {_type(value.get('items', {}))}"
+    return {"object": "table", "boolean": "true or false"}.get(
+        value.get("type", ""), str(value.get("type", "table"))
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
