@@ -20,11 +20,12 @@ setup: $(VENV)/.ready ## install everything into .venv
 
 # Versions are pinned in .ci/constraints.txt, so two set-ups are the same.
 $(VENV)/.ready: pyproject.toml .ci/constraints.txt
-	python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
-	test -x $(PYTHON) || python3 -m venv $(VENV)
-	$(PYTHON) -m pip install --quiet --no-deps --extra-index-url "$(TORCH_INDEX)" "$$(grep '^torch==' .ci/constraints.txt)"
-	$(PYTHON) -m pip install --quiet --constraint .ci/constraints.txt --editable '.[dev]'
-	touch $@
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	@echo "Installing into $(VENV); the first time this takes a minute or two."
+	@test -x $(PYTHON) || python3 -m venv $(VENV)
+	@$(PYTHON) -m pip install --quiet --no-deps --extra-index-url "$(TORCH_INDEX)" "$$(grep '^torch==' .ci/constraints.txt)"
+	@$(PYTHON) -m pip install --quiet --constraint .ci/constraints.txt --editable '.[dev]'
+	@touch $@
 
 demo: setup ## rehearse a whole deployment on this machine and leave a private Space to try
 	@$(OPS) --env demo rehearse --mirror "$(DEMO_MODEL)=$(DEMO_WEIGHTS)" $(DEMO_ARGS)
