@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -211,3 +212,13 @@ def test_a_mirror_is_id_and_folder(folder: Path, value: str) -> None:
     done = run("rehearse", "--mirror", value, folder=folder)
     assert done.returncode == 2
     assert "NAME=VALUE" in done.stderr
+
+
+def test_a_taken_port_is_said_so(tmp_path: Path) -> None:
+    """A Hub whose port is in use ends with exit code 2 and the way out."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        done = run("hub", "serve", "--runner", "process", "--port", port, folder=tmp_path)
+    assert done.returncode == 2
+    assert f"Port {port} cannot be used" in done.stderr
+    assert "--port" in done.stderr
