@@ -22,6 +22,9 @@ Vector = list[float]
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _TOKEN_HEADERS = ("X-HF-Authorization", "Authorization")
 
+_REFUSAL_LIMIT = 15.0
+"""Seconds after which a server that refuses us is taken to mean it."""
+
 _REFUSED = (401, 403, 404)
 """How the Hub's proxy answers somebody whom it does not know: a private Space "does not exist"."""
 
@@ -124,12 +127,16 @@ class Probe:
         `still_running` is asked between tries and raises when there is nothing to wait for.
 
         Raises:
-            TimedOut: not healthy within `limit` seconds.
+            TimedOut: not healthy within `limit` seconds, or refused for a good while.
         """
-        started = time.monotonic()
+        started = allowed = time.monotonic()
         answer, refused = "nothing", False
         pause = 0.05
         while (waited := time.monotonic() - started) < limit:
+            if not refused:
+                allowed = time.monotonic()
+            elif time.monotonic() - allowed > _REFUSAL_LIMIT:
+                break
             still_running()
             try:
                 response = self.request("GET", "/health", timeout=5)
@@ -145,7 +152,8 @@ class Probe:
             time.sleep(min(pause, max(limit - waited, 0)))
             pause = min(pause * 1.5, 1.0)
         raise TimedOut(
-            f"{self.url} was not healthy within {limit:.0f} s; its last answer was {answer}.",
+            f"{self.url} was not healthy within {min(waited, limit):.0f} s; "
+            f"its last answer was {answer}.",
             cause="It is a private Space and the token may not read it, or another app."
             if refused
             else "The server does not listen on its port, or its model does not load.",
