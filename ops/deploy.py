@@ -169,9 +169,10 @@ def _apply_settings(hub: Hub, space: SpaceState, request: Request, say: Log) -> 
     Secrets are written each time: whether one changed cannot be read back from the Hub.
     """
     wanted, repo_id = request.config, space.repo_id
+    # Set each time: what the Hub tells of a Space does not tell protected from the other two.
+    hub.set_visibility(repo_id, wanted.space.visibility)
     if space.private != (wanted.space.visibility == "private"):
-        say(f"Making it {wanted.space.visibility}")
-        hub.set_visibility(repo_id, wanted.space.visibility)
+        say(f"It is {wanted.space.visibility} now")
     runtime = hub.runtime(repo_id)
     if runtime.hardware not in (None, wanted.space.hardware):
         say(f"Moving it from {runtime.hardware} to {wanted.space.hardware}")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Matrix = NDArray[np.float32]
+    Tokens = NDArray[np.int64]
 
 
 class Role(StrEnum):
@@ -43,11 +44,37 @@ class Embeddings:
     truncated: tuple[bool, ...]
 
 
-class Embedder(Protocol):
-    """What computes vectors; one per file in `space_app.backends`."""
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """One text as the model reads it: token numbers, special ones included, cut to its length."""
 
-    def embed(self, texts: Sequence[str]) -> Embeddings:
-        """Embed a few texts in one step, instructions already before them.
+    tokens: Tokens
+    truncated: bool
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+class Embedder(Protocol):
+    """What computes vectors; one per file in `space_app.backends`.
+
+    Work is done in steps: some texts whose tokens together are at most `step_lengths[-1]`, and
+    which are at most `step_texts`. A step costs as much as the next of `step_lengths` does.
+    """
+
+    @property
+    def step_lengths(self) -> tuple[int, ...]:
+        """Lengths in tokens that steps are brought to, ascending; the model's longest text fits."""
+
+    @property
+    def step_texts(self) -> int:
+        """Most texts in one step."""
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """Read texts, instructions already before them. Blocks; several threads may call it."""
+
+    def embed(self, step: Sequence[Encoded]) -> Matrix:
+        """Compute one step: a vector of length 1 for each text, in order.
 
         It blocks, and is called by one thread at a time, never by the event loop's.
         """

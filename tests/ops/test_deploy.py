@@ -178,6 +178,15 @@ def test_settings_follow_the_config(world: World) -> None:
     assert hub.secrets(SPACE) == frozenset(SECRETS)
 
 
+def test_protected_is_told_from_public(world: World) -> None:
+    """A Space whose app was open to all becomes what space.toml says, and the other way round."""
+    deploy(world, config(visibility="public"))
+    for visibility in ("protected", "public", "private"):
+        deploy(world, config(visibility=visibility))
+        settings = world.hub.token_file.parent / "spaces" / "me" / "app" / "settings.json"
+        assert json.loads(settings.read_text())["visibility"] == visibility
+
+
 def test_a_release_says_what_it_is(world: World) -> None:
     """The tag's message carries model, fingerprint and toolkit; no value of a secret."""
     deployed = deploy(world, config(), source_commit="abc")
