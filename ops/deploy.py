@@ -177,6 +177,9 @@ def _apply_settings(hub: Hub, space: SpaceState, request: Request, say: Log) -> 
     if runtime.hardware not in (None, wanted.space.hardware):
         say(f"Moving it from {runtime.hardware} to {wanted.space.hardware}")
         hub.set_hardware(repo_id, wanted.space.hardware, wanted.space.sleep_time)
+    elif wanted.space.sleep_time not in (None, runtime.sleep_time):
+        say(f"Setting its sleep time to {wanted.space.sleep_time} s")
+        hub.set_sleep_time(repo_id, wanted.space.sleep_time)
     live = hub.variables(repo_id)
     for name in sorted(live.keys() - wanted.variables.keys()):
         say(f"Removing the variable {name}")

@@ -54,11 +54,15 @@ class SpaceState:
 
 @dataclass(frozen=True)
 class Runtime:
-    """What a Space is doing; `commit` is the one that runs, not the newest pushed."""
+    """What a Space is doing; `commit` is the one that runs, not the newest pushed.
+
+    `hardware` is what was asked for last, which it may not have moved to yet.
+    """
 
     stage: str
     commit: str | None
     hardware: str | None
+    sleep_time: int | None
     error_message: str | None
 
 
@@ -214,7 +218,8 @@ class Hub:
         return Runtime(
             stage=str(runtime.stage),
             commit=runtime.raw.get("sha"),
-            hardware=runtime.hardware,
+            hardware=runtime.requested_hardware or runtime.hardware,
+            sleep_time=runtime.sleep_time,
             error_message=runtime.raw.get("errorMessage"),
         )
 
@@ -278,6 +283,11 @@ class Hub:
                 hardware,  # type: ignore[arg-type]
                 sleep_time=sleep_time,
             )
+
+    def set_sleep_time(self, repo_id: str, seconds: int) -> None:
+        """Set after how many seconds without a request the Space sleeps; -1 is never."""
+        with self._translated(f"set the sleep time of {repo_id}"):
+            self._api.set_space_sleep_time(repo_id, seconds)
 
     def tags(self, repo_id: str) -> dict[str, str]:
         """Tag -> the commit it names."""

@@ -174,6 +174,8 @@ def test_settings_follow_the_config(world: World) -> None:
     assert space is not None
     assert not space.private
     assert hub.runtime(SPACE).hardware == "cpu-upgrade"
+    deploy(world, config(visibility="public", hardware="cpu-upgrade", sleep_time=600))
+    assert hub.runtime(SPACE).sleep_time == 600
     assert hub.variables(SPACE) == {"V": "1"}
     assert hub.secrets(SPACE) == frozenset(SECRETS)
 
