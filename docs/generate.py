@@ -40,7 +40,7 @@ def cli_page() -> str:
     """The help of every command."""
     parts = [
         "# The command line",
-        "Generated from `--help` by `make fix`: change `ops/cli.py`, not this page.",
+        "Generated from `--help` by `make fix`: change `ops/cli/`, not this page.",
     ]
     parts += [
         f"## {' '.join(('ops', *path))}\n\n```text\n{help_text}\n```"

@@ -1,0 +1,107 @@
+"""The command line: parses, calls one function of a verb, prints. Only here is Click used.
+
+A module for each group of commands; `context` is what all of them get.
+"""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from ops import __version__
+from ops.cli import author, local, release, run
+from ops.cli.context import Globals
+from ops.errors import OpsError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from ops.output import Output
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
+
+
+class _Cli(click.Group):
+    """The group of all commands: the one place where a failure becomes text and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OpsError as error:
+            output: Output = ctx.obj.output
+            output.error(error)
+            if output.verbose:
+                traceback.print_exception(error)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(
+    cls=_Cli,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with: ops init my-embeddings, then ops rehearse, then ops deploy.",
+)
+@click.version_option(__version__, prog_name="ops")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("space.toml"),
+    show_default=True,
+    help="What the Space should be.",
+)
+@click.option("--env", "environment", metavar="NAME", help="An environment of space.toml.")
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout.")
+@click.option("-v", "--verbose", is_flag=True, help="Whole logs, and tracebacks of failures.")
+@click.option("--yes", is_flag=True, help="Ask nothing.")
+@click.pass_context
+def cli(
+    context: click.Context,
+    config_path: Path,
+    environment: str | None,
+    *,
+    as_json: bool,
+    verbose: bool,
+    yes: bool,
+) -> None:
+    """Put a text-embedding API on your own Hugging Face Space, prove it, keep it working.
+
+    Exit codes: 0 done, 1 unexpected, 2 usage or config, 3 changes found, 4 build failed,
+    5 Space configuration, 6 unhealthy, 7 timed out, 8 paused or sleeping, 9 not allowed,
+    10 conflict.
+    """
+    from ops.output import Output
+
+    output = Output(as_json=as_json, verbose=verbose)
+    context.obj = Globals(config_path, environment, output, yes)
+
+
+for _command in (
+    author.init,
+    author.config,
+    author.render,
+    local.build,
+    local.smoke_test,
+    local.hub,
+    local.rehearse,
+    release.deploy,
+    run.status,
+):
+    cli.add_command(_command)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line; a SIGTERM cleans up as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    cli(prog_name="ops")

@@ -1,0 +1,77 @@
+"""What every command is given: the options before it, and what it finds by them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from ops.errors import ConfigError, NotAllowed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ops.adapters.hf_hub import Hub
+    from ops.config import Config
+    from ops.output import Output
+    from ops.secret_values import SecretReader
+
+
+@dataclass(frozen=True)
+class Globals:
+    """The options that come before the command."""
+
+    config_path: Path
+    environment: str | None
+    output: Output
+    yes: bool
+
+    def config(self) -> Config:
+        """space.toml with the chosen environment."""
+        from ops import config_file
+
+        return config_file.load(self.config_path, self.environment)
+
+    def secret_reader(self) -> SecretReader:
+        """Resolves secrets beside space.toml; asks on a terminal only."""
+        from ops.secret_values import SecretReader
+
+        def ask(name: str) -> str:
+            return str(click.prompt(name, hide_input=True, err=True))
+
+        terminal = sys.stdin.isatty()
+        return SecretReader(self.config_path.parent, os.environ, ask if terminal else None)
+
+
+pass_globals = click.make_pass_decorator(Globals)
+
+
+def hub() -> Hub:
+    """The Hub of HF_ENDPOINT with the user's token; raises NotAllowed when there is none."""
+    from ops.adapters import hf_hub
+
+    token = hf_hub.stored_token()
+    if token is None:
+        raise NotAllowed(
+            "There is no Hugging Face token: set HF_TOKEN to one with the role write.",
+            next_step="Make one on https://huggingface.co/settings/tokens; "
+            "ops rehearse needs none.",
+        )
+    return hf_hub.Hub(hf_hub.default_endpoint(), token)
+
+
+@contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Turns a missing library into the command that installs it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{error.name} is not installed.",
+            next_step=f"pip install 'embedding-space[{extra}]'",
+        ) from error

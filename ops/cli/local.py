@@ -1,0 +1,238 @@
+"""Commands that need no account: build, smoke-test, hub, rehearse."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ops.cli.context import Globals, needs_extra, pass_globals
+from ops.cli.here import build_args, build_space, choose_runner, mirrors, runner, wait_for_interrupt
+from ops.errors import Exit
+
+if TYPE_CHECKING:
+    from ops.rehearse import Rehearsed
+    from ops.smoke_test import Report
+
+
+@click.command()
+@runner
+@mirrors
+@build_args
+@pass_globals
+def build(
+    options: Globals, runner_name: Any, mirrors: dict[str, Path], build_args: dict[str, str]
+) -> None:
+    """Build the Space here, as the Hub would.
+
+    \b
+    Examples: ops build
+              ops build --mirror BAAI/bge-base-en-v1.5=models/bge
+    """
+    config = options.config()
+    runner = choose_runner(options, runner_name, config)
+    image = build_space(options, runner, config, mirrors, build_args)
+    options.output.result(
+        f"Built {image.reference}: {image.size_bytes / 1e6:.0f} MB.",
+        {"runner": runner.name, **asdict(image)},
+    )
+
+
+@click.command("smoke-test")
+@click.option("--image", metavar="TAG", help="An image that is built already.")
+@click.option("--url", help="A server that runs already, such as a Space.")
+@click.option("--process", is_flag=True, help="Build and start without Docker.")
+@click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML.")
+@click.option(
+    "--start-limit",
+    type=click.FloatRange(min=1),
+    default=180,
+    show_default=True,
+    help="Seconds until it must be healthy.",
+)
+@mirrors
+@build_args
+@pass_globals
+def smoke_test(
+    options: Globals,
+    image: str | None,
+    url: str | None,
+    junit: Path | None,
+    start_limit: float,
+    mirrors: dict[str, Path],
+    build_args: dict[str, str],
+    *,
+    process: bool,
+) -> None:
+    """Prove a server from outside: contracts, limits, errors, speed.
+
+    Without --image, --url or --process, the Space is built by Docker, started under the rules of
+    its hardware, proven and removed. With --url, the token of HF_TOKEN or `hf auth login` opens a
+    private Space (it is sent to *.hf.space and loopback only), EMBED_API_KEY is the app's own key.
+
+    \b
+    Examples: ops smoke-test
+              ops smoke-test --process
+              ops smoke-test --url https://me-my-embeddings.hf.space
+    """
+    if sum((image is not None, url is not None, process)) > 1:
+        raise click.UsageError("--image, --url and --process exclude each other.")
+    if url is not None:
+        report = _smoke_test_url(options, url, start_limit)
+    else:
+        report = _smoke_test_here(options, image, start_limit, mirrors, build_args, process=process)
+    if junit is not None:
+        from ops.junit import junit_xml
+
+        junit.write_text(junit_xml(report), encoding="utf-8")
+    options.output.report(report)
+    if report.failed and options.output.as_json:
+        raise SystemExit(Exit.UNHEALTHY)
+    report.require_passed()
+
+
+@click.group()
+def hub() -> None:
+    """Run a Hugging Face Hub on this machine.
+
+    \b
+    Example: ops hub serve
+    """
+
+
+@hub.command("serve")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=7850,
+    show_default=True,
+    help="Where it listens; 0 for any free port.",
+)
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("build/hub"),
+    show_default=True,
+    help="Where it keeps repositories.",
+)
+@runner
+@mirrors
+@pass_globals
+def hub_serve(
+    options: Globals, port: int, data: Path, runner_name: Any, mirrors: dict[str, Path]
+) -> None:
+    """Serve Spaces and models to the real client, until Ctrl-C.
+
+    What is pushed to it is really built and run: by Docker where that works, else as processes.
+
+    \b
+    Examples: ops hub serve
+              ops hub serve --mirror BAAI/bge-base-en-v1.5=models/bge
+    """
+    with needs_extra("hub"):
+        from ops.hub import LocalHub
+
+    runner = choose_runner(options, runner_name, None)
+    with LocalHub(data, runner, mirrors=mirrors, port=port) as local:
+        options.output.result(
+            f"export HF_ENDPOINT={local.endpoint}\n"
+            f'export HF_TOKEN="$(cat {shlex.quote(str(local.token_file))})"',
+            {"endpoint": local.endpoint, "token_file": str(local.token_file)},
+        )
+        options.output.say("Ctrl-C ends it and everything it runs.")
+        wait_for_interrupt()
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="End when everything has passed.")
+@runner
+@mirrors
+@pass_globals
+def rehearse(options: Globals, runner_name: Any, mirrors: dict[str, Path], *, once: bool) -> None:
+    """Do all of deploy against a Hub on this machine.
+
+    Needs no account and no token. Leaves a private Space on loopback to try, until Ctrl-C.
+
+    \b
+    Examples: ops rehearse
+              ops rehearse --once --mirror BAAI/bge-base-en-v1.5=models/bge
+    """
+    with needs_extra("hub"):
+        from ops import rehearse as verb
+
+    config = options.config()
+    runner = choose_runner(options, runner_name, config)
+    with verb.rehearse(
+        config, runner, options.secret_reader(), mirrors=mirrors, output=options.output
+    ) as rehearsed:
+        options.output.report(rehearsed.deployed.report)
+        options.output.say(
+            f"Rehearsed in {rehearsed.seconds:.0f} s: {rehearsed.deployed.release} of "
+            f"{rehearsed.deployed.repo_id} is proven."
+        )
+        if once:
+            return
+        options.output.say(f"A private Space at {rehearsed.deployed.url}, until Ctrl-C. Try:")
+        options.output.say(_curl(rehearsed))
+        wait_for_interrupt()
+
+
+def _smoke_test_url(options: Globals, url: str, limit: float) -> Report:
+    from ops import smoke_test as verb
+    from ops.adapters.hf_hub import stored_token
+    from ops.probe import Access, is_space_or_local
+
+    access = Access(
+        hub_token=stored_token() if is_space_or_local(url) else None,
+        app_key=os.environ.get("EMBED_API_KEY"),
+    )
+    return verb.smoke_test_url(url, access, on_check=options.output.check, limit=limit)
+
+
+def _smoke_test_here(
+    options: Globals,
+    tag: str | None,
+    start_limit: float,
+    mirrors: dict[str, Path],
+    build_args: dict[str, str],
+    *,
+    process: bool,
+) -> Report:
+    from ops import smoke_test as verb
+    from ops.runner import Image
+
+    config = options.config()
+    runner = choose_runner(options, "process" if process else "docker", config)
+    if tag is not None:
+        image = Image(tag, 0)
+    else:
+        image = build_space(options, runner, config, mirrors, build_args)
+    with options.output.working("Smoke test") as log:
+        return verb.smoke_test_image(
+            runner,
+            image,
+            environment=config.variables,
+            log=log,
+            on_check=options.output.check,
+            app_port=config.space.app_port,
+            start_limit=start_limit,
+        )
+
+
+def _curl(rehearsed: Rehearsed) -> str:
+    """A command to paste; tokens stay in their files."""
+
+    def header(name: str, before: str, file: Path) -> str:
+        return f'-H "{name}: {before}$(cat {shlex.quote(str(file))})" '
+
+    own_key = header("X-API-Key", "", rehearsed.key_file) if rehearsed.key_file else ""
+    return (
+        f"curl {rehearsed.deployed.url}/embed -H 'Content-Type: application/json' "
+        + header("X-HF-Authorization", "Bearer ", rehearsed.token_file)
+        + own_key
+        + """-d '{"text": "how do I reset my password?"}'"""
+    )
