@@ -154,8 +154,14 @@ class Model(_Section):
     revision: Annotated[str, Field(min_length=1), _ONE_LINE] = Field(
         "main", description="Branch, tag or commit; a build pins the commit that it names then."
     )
-    backend: Literal["torch"] = Field("torch", description="What computes the vectors.")
-    precision: Literal["fp32"] = Field("fp32", description="Arithmetic of the vectors.")
+    backend: Literal["openvino", "torch"] = Field(
+        "openvino", description="What computes the vectors; torch is the slow reference."
+    )
+    precision: Literal["int8", "bf16", "fp32"] = Field(
+        "int8",
+        description="Arithmetic of the vectors; a safer one is taken where a model needs it. "
+        "torch has fp32 only.",
+    )
     query_instruction: str = Field("", description="Put before queries, and only before queries.")
     document_instruction: str = Field("", description="Put before documents.")
     max_length: Annotated[int, Field(ge=8, le=8192)] | None = Field(
@@ -169,7 +175,15 @@ class Model(_Section):
             return data
         model = data.get("id", DEFAULT_MODEL)
         known = _KNOWN_MODELS.get(model, {}) if isinstance(model, str) else {}
-        return {**known, **data}
+        exact = {"precision": "fp32"} if data.get("backend") == "torch" else {}
+        return {**known, **exact, **data}
+
+    @model_validator(mode="after")
+    def _torch_is_exact(self) -> Model:
+        if self.backend == "torch" and self.precision != "fp32":
+            msg = f"precision is {self.precision}, but the backend torch has fp32 only"
+            raise ValueError(msg)
+        return self
 
 
 class Server(_Section):
@@ -180,6 +194,12 @@ class Server(_Section):
     )
     max_inputs: Annotated[int, Field(ge=1, le=100_000)] = Field(
         2048, description="Most texts in one request."
+    )
+    max_wait_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
+        30, description="A request that would wait longer is refused with 429 and Retry-After."
+    )
+    cache_mb: Annotated[int, Field(ge=0, le=65536)] = Field(
+        16, description="Memory for vectors of recent texts; 0 keeps none."
     )
     threads: Annotated[int, Field(ge=1, le=256)] | None = Field(
         None, description="Compute threads; by default what the container may use."

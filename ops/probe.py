@@ -73,7 +73,8 @@ class Probe:
         self._access = access
         self._http = httpx2.Client(
             base_url=self.url,
-            headers=access.headers(),
+            # What is remembered from an earlier request would prove nothing.
+            headers={"Cache-Control": "no-cache", **access.headers()},
             timeout=timeout,
             follow_redirects=True,
             trust_env=self._home.host not in _LOOPBACK,

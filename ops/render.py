@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _PROJECT = Path(__file__).resolve().parents[1]
 _TEMPLATES = _PROJECT / "templates"
-_SERVER_FILES = ("*.py", "*.html")
+_SERVER_FILES = ("*.py", "*.html", "*.txt")
 _NOT_OURS = (".git", ".gitattributes")
 """What a clone of a Space holds besides the rendered files; the Hub makes .gitattributes."""
 

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -21,6 +22,7 @@ from space_app.api.app import create_app
 from space_app.core import canaries, manifest
 from space_app.core.errors import SettingsError, StartError
 from space_app.core.service import Service
+from space_app.cpu_features import describe_cpu
 from space_app.settings import from_environment
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ def _serve(settings: Settings) -> None:
         keys = ", ".join(key.name for key in settings.api_keys) or "none needed"
         _log.info("Listening on http://%s:%d (API keys: %s)", host, port, keys)
         config = uvicorn.Config(
-            create_app(service, settings),
+            create_app(service, settings, cpu=asdict(describe_cpu())),
             loop="uvloop",
             http="httptools",
             ws="none",
@@ -103,7 +105,13 @@ def _load(settings: Settings) -> Service:
         len(described.canaries),
         lowest,
     )
-    return Service(embedder, described, max_inputs=settings.max_inputs)
+    return Service(
+        embedder,
+        described,
+        max_inputs=settings.max_inputs,
+        max_wait=settings.max_wait_seconds,
+        cache_bytes=settings.cache_bytes,
+    )
 
 
 class Server(uvicorn.Server):
@@ -116,6 +124,12 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._service = service
         self._drained_by = float("inf")
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called when it is to listen; what nobody waits for comes after that."""
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._service.warm_up()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called on SIGTERM and SIGINT."""

@@ -14,14 +14,14 @@ import tempfile
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from space_app import backends, download, log, model_file
 from space_app.core import canaries, manifest
 from space_app.core.errors import ExportError, StartError
 from space_app.core.manifest import Manifest
 from space_app.fingerprint import fingerprint
-from space_app.model_file import ModelSpec
+from space_app.model_file import ModelSpec, Precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from space_app.core.exported import Exported
 
 _LIBRARIES = (
+    "nncf",
     "numpy",
+    "openvino",
     "safetensors",
     "sentence-transformers",
     "tokenizers",
@@ -50,13 +52,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "model", metavar="MODEL", help="a model.toml, a folder, or an id on the Hub"
     )
     parser.add_argument("out", metavar="OUT", type=Path, help="the folder to make or replace")
+    parser.add_argument(
+        "--precision",
+        choices=get_args(Precision),
+        help="what to try first, instead of model.toml's (int8)",
+    )
     asked = parser.parse_args(arguments)
     if not asked.model:
         parser.error("MODEL is empty")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     log.configure(logging.ERROR)
     try:
-        made = export(_spec(asked.model), asked.out)
+        made = export(_spec(asked.model, asked.precision), asked.out)
     except StartError as error:
         _say(f"error: {error}")
         return 1
@@ -73,20 +80,22 @@ def export(spec: ModelSpec, out: Path) -> Manifest:
     source, revision = _source(spec)
     _require_modules(spec, source)
     with _replacing(out, size=_size(source)) as folder:
-        _say(f"Loading and saving {spec.id} for {spec.backend} in {spec.precision}")
-        made = _manifest(spec, revision, backends.export(source, spec, folder), folder)
+        exported = backends.export(source, spec, folder, _say)
+        for path in folder.rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)  # some are written for their owner only
+        made = _manifest(spec, revision, exported, folder)
+        _say("Checking it as the server does at its start")
+        embedder = backends.load(folder, made, threads=_CHECK_THREADS)
+        made = canaries.with_exported(embedder, made)
+        _say(f"Lowest cosine {canaries.check(embedder, made):.6f}")
         manifest.write(made, folder)
-        _say("Checking it against sentence-transformers")
-        lowest = canaries.check(backends.load(folder, made, threads=_CHECK_THREADS), made)
-        _say(f"Lowest cosine {lowest:.6f}")
     return made
 
 
-def _spec(model: str) -> ModelSpec:
+def _spec(model: str, precision: Precision | None) -> ModelSpec:
     path = Path(model)
-    if path.suffix == ".toml":
-        return model_file.read(path)
-    return ModelSpec(id=model)
+    spec = model_file.read(path) if path.suffix == ".toml" else ModelSpec(id=model)
+    return model_file.with_precision(spec, precision) if precision else spec
 
 
 def _source(spec: ModelSpec) -> tuple[Path, str | None]:
@@ -108,28 +117,24 @@ def _require_modules(spec: ModelSpec, source: Path) -> None:
 
 
 def _manifest(spec: ModelSpec, revision: str | None, exported: Exported, folder: Path) -> Manifest:
-    decisions = {
-        "backend": spec.backend,
-        "precision": spec.precision,
-        "normalise": True,
-        "query_instruction": spec.query_instruction,
-        "document_instruction": spec.document_instruction,
-        "max_length": exported.max_length,
-    }
-    return Manifest(
+    unsigned = Manifest(
         model=spec.id if revision is not None else Path(spec.id).resolve().name,
         revision=revision,
         backend=spec.backend,
-        precision=spec.precision,
+        precision=exported.precision,
+        arithmetic=exported.arithmetic,
         pooling=exported.pooling,
         query_instruction=spec.query_instruction,
         document_instruction=spec.document_instruction,
         dimensions=exported.dimensions,
         max_length=exported.max_length,
         libraries={name: version(name) for name in _LIBRARIES},
+        quality=exported.quality,
+        refused=exported.refused,
         canaries=exported.canaries,
-        fingerprint=fingerprint(folder, decisions),
+        fingerprint="none yet",
     )
+    return unsigned.model_copy(update={"fingerprint": fingerprint(folder, unsigned.decisions)})
 
 
 def _require_ours(out: Path) -> None:

@@ -6,13 +6,15 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from space_app.core import manifest
+from space_app.core import manifest as manifests
+from space_app.core.errors import ArtefactError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_CHUNK = 1 << 20
+    from space_app.core.manifest import Manifest
+
 _LENGTH = 16
 _SAYS_NOTHING = frozenset(
     {
@@ -37,20 +39,36 @@ def fingerprint(folder: Path, decisions: Mapping[str, object]) -> str:
     files = {
         path.relative_to(folder).as_posix(): _digest(path)
         for path in paths
-        if path.name != manifest.FILE_NAME and path.suffix != ".md"
+        if path.name != manifests.FILE_NAME and path.suffix != ".md"
     }
     whole = {"files": files, "decisions": dict(decisions)}
     return hashlib.sha256(_canonical(whole)).hexdigest()[:_LENGTH]
 
 
+def verify(folder: Path, manifest: Manifest) -> None:
+    """Raise ArtefactError unless the folder's files are those that the manifest was written for."""
+    try:
+        found = fingerprint(folder, manifest.decisions)
+    except (OSError, ValueError) as error:
+        raise ArtefactError(
+            f"The model in {folder} cannot be read.",
+            cause=f"{type(error).__name__}.",
+            next_step="Export the model again.",
+        ) from error
+    if found != manifest.fingerprint:
+        raise ArtefactError(
+            f"The model in {folder} is not the one that its manifest describes.",
+            cause=f"Its fingerprint is {found}, not {manifest.fingerprint}: a file was changed, "
+            "damaged, added or removed.",
+            next_step="Export the model again.",
+        )
+
+
 def _digest(path: Path) -> str:
     if path.suffix == ".json":
         return hashlib.sha256(_canonical(_stripped(json.loads(path.read_bytes())))).hexdigest()
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _stripped(value: Any) -> Any:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from space_app.core.errors import ExportError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+Precision = Literal["int8", "bf16", "fp32"]
 
 
 class ModelSpec(BaseModel):
@@ -20,11 +22,25 @@ class ModelSpec(BaseModel):
 
     id: Annotated[str, Field(min_length=1)]
     revision: Annotated[str, Field(min_length=1)] = "main"
-    backend: Literal["torch"] = "torch"
-    precision: Literal["fp32"] = "fp32"
+    backend: Literal["openvino", "torch"] = "openvino"
+    precision: Precision = "int8"
     query_instruction: str = ""
     document_instruction: str = ""
     max_length: Annotated[int, Field(ge=8)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _torch_is_exact(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("backend") == "torch":
+            return {"precision": "fp32", **data}
+        return data
+
+    @model_validator(mode="after")
+    def _torch_knows_one(self) -> ModelSpec:
+        if self.backend == "torch" and self.precision != "fp32":
+            msg = f"precision is {self.precision}, but the backend torch has fp32 only"
+            raise ValueError(msg)
+        return self
 
 
 def read(path: Path) -> ModelSpec:
@@ -36,12 +52,24 @@ def read(path: Path) -> ModelSpec:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ExportError(f"{path} is not valid TOML: {error}.") from error
     except ValidationError as error:
-        wrong = (
-            f"{'.'.join(map(str, detail['loc'])) or 'the file'}: {detail['msg']}"
-            for detail in error.errors(include_url=False)
-        )
-        raise ExportError(
-            f"{path} is not right.",
-            cause="; ".join(wrong) + ".",
-            next_step=f"Its keys are: {', '.join(ModelSpec.model_fields)}.",
-        ) from error
+        raise _not_right(str(path), error) from error
+
+
+def with_precision(spec: ModelSpec, precision: Precision) -> ModelSpec:
+    """Another precision instead; raises ExportError where the backend has it not."""
+    try:
+        return ModelSpec.model_validate(spec.model_dump() | {"precision": precision})
+    except ValidationError as error:
+        raise _not_right("--precision", error) from error
+
+
+def _not_right(what: str, error: ValidationError) -> ExportError:
+    wrong = (
+        f"{'.'.join(map(str, detail['loc'])) or 'the file'}: {detail['msg']}"
+        for detail in error.errors(include_url=False)
+    )
+    return ExportError(
+        f"{what} is not right.",
+        cause="; ".join(wrong) + ".",
+        next_step=f"Its keys are: {', '.join(ModelSpec.model_fields)}.",
+    )

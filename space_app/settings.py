@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _NAMES = (
     "EMBED_API_KEYS",
+    "EMBED_CACHE_MB",
     "EMBED_LOG_LEVEL",
     "EMBED_MAX_INPUTS",
     "EMBED_MAX_PAYLOAD_MB",
+    "EMBED_MAX_WAIT_SECONDS",
     "EMBED_MODEL_DIR",
     "EMBED_THREADS",
 )
@@ -44,6 +46,8 @@ class Settings:
     api_keys: tuple[ApiKey, ...] = ()
     max_payload_mb: int = 10
     max_inputs: int = 2048
+    max_wait_seconds: int = 30
+    cache_mb: int = 16
     threads: int = 1
     log_level: str = "info"
     host: str = "0.0.0.0"  # noqa: S104 -- a Space's proxy comes from outside the container
@@ -53,6 +57,11 @@ class Settings:
     def max_payload_bytes(self) -> int:
         """Largest body of a request."""
         return self.max_payload_mb * 1024 * 1024
+
+    @property
+    def cache_bytes(self) -> int:
+        """Size of the cache of recent vectors; 0 is none."""
+        return self.cache_mb * 1024 * 1024
 
     @property
     def log_level_number(self) -> int:
@@ -74,6 +83,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         api_keys=_api_keys(environment.get("EMBED_API_KEYS")),
         max_payload_mb=read.number("EMBED_MAX_PAYLOAD_MB", 10, least=1, most=1024),
         max_inputs=read.number("EMBED_MAX_INPUTS", 2048, least=1, most=1_000_000),
+        max_wait_seconds=read.number("EMBED_MAX_WAIT_SECONDS", 30, least=1, most=3600),
+        cache_mb=read.number("EMBED_CACHE_MB", 16, least=0, most=65_536),
         threads=read.number("EMBED_THREADS", available_cpus(), least=1, most=1024),
         log_level=read.choice("EMBED_LOG_LEVEL", "info", _LOG_LEVELS),
         host=environment.get("HOST") or Settings.host,

@@ -1,6 +1,6 @@
 """Copies this machine's pip configuration into an image's file system, with its local wheels.
 
-    pip_configuration.py ROOT REQUIREMENTS
+    pip_configuration.py ROOT REQUIREMENTS...
 
 Folders that the configuration names can hold thousands of files: only those that REQUIREMENTS pins
 (`name==version`) are taken, and put at the same paths.
@@ -32,10 +32,10 @@ _LISTS = (*_INDEXES, "find-links")
 _FILES = ("constraint", "requirement", "cert", "client-cert")
 
 
-def main(root: Path, requirements: Path) -> None:
+def main(root: Path, *requirements: Path) -> None:
     """Write ROOT/etc/pip.conf, and what it refers to."""
     options = {"global.cert": _CA_BUNDLE, **_options()}
-    pinned = _pins(requirements.read_text(encoding="utf-8"))
+    pinned = _pins("\n".join(path.read_text(encoding="utf-8") for path in requirements))
     for key, value in options.items():
         name = key.partition(".")[2]
         for place in filter(None, map(_local, value.split())):
@@ -141,4 +141,4 @@ def _write(text: str, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:]))

@@ -50,7 +50,7 @@ if [ -f "$bundle" ]; then
   cp -L "$bundle" "$root/etc/ssl/certs/ca-certificates.crt"
 fi
 "${PYTHON:-python3}" "$project/tests/pip_configuration.py" \
-  "$root" "$project/templates/requirements.txt.j2"
+  "$root" "$project"/templates/requirements*.txt.j2
 
 tar -C "$root" -c . | docker import \
   --change 'CMD ["python3"]' \

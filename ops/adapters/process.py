@@ -39,10 +39,13 @@ _TAIL_LINES = 30
 _ABANDONED_AFTER = 24 * 3600
 _UNFINISHED = ".building-"
 
-_NEEDED = ("fastapi", "numpy", "orjson", "sentence-transformers", "torch", "uvicorn")
+_NEEDED = (
+    "fastapi", "nncf", "numpy", "openvino", "orjson", "sentence-transformers", "tokenizers",
+    "torch", "uvicorn",
+)  # fmt: skip
 """Distributions of the extras `server` and `export` without which a build cannot end well."""
 
-_DECIDING = ("openvino", "sentence-transformers", "tokenizers", "torch", "transformers")
+_DECIDING = ("nncf", "openvino", "sentence-transformers", "tokenizers", "torch", "transformers")
 """Distributions whose versions may change what an export makes."""
 
 _HOST_VARIABLES = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")

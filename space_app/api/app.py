@@ -11,14 +11,16 @@ from space_app.api import errors
 from space_app.api.routes import Routes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from space_app.core.service import Service
     from space_app.settings import Settings
 
 
-def create_app(service: Service, settings: Settings) -> FastAPI:
-    """The app; it closes the service when it ends."""
+def create_app(
+    service: Service, settings: Settings, *, cpu: Mapping[str, object] | None = None
+) -> FastAPI:
+    """The app; it closes the service when it ends. `cpu` is what /info says of the processor."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -33,5 +35,5 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     errors.install(app)
-    app.include_router(Routes(service, settings).router())
+    app.include_router(Routes(service, settings, cpu or {}).router())
     return app

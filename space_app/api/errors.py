@@ -30,6 +30,7 @@ _STATUS: dict[type[errors.RequestError], int] = {
     errors.PayloadTooLarge: 413,
     errors.InvalidRequest: 422,
     errors.TooManyInputs: 422,
+    errors.Overloaded: 429,
     errors.Abandoned: 499,  # nginx's number; nobody is left to read it
     errors.Stopping: 503,
 }
@@ -59,14 +60,24 @@ def response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """An error as OpenAI's clients parse it."""
-    kind = "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
-    body = ErrorReply(error=ErrorDetail(message=message, type=kind, param=param, code=code))
+    body = ErrorReply(
+        error=ErrorDetail(message=message, type=_type(status), param=param, code=code)
+    )
     return Response(
         orjson.dumps(body.model_dump()),
         status_code=status,
         headers=dict(headers or {}),
         media_type="application/json",
     )
+
+
+def _type(status: int) -> str:
+    """OpenAI's name for a kind of error."""
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return "rate_limit_error"
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return "server_error"
+    return "invalid_request_error"
 
 
 class LastResort:
@@ -99,9 +110,10 @@ class LastResort:
 async def _request_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, errors.RequestError)  # noqa: S101 -- registered for these only
     kind = type(error)
-    return response(
-        _STATUS[kind], kind.code, error.message, param=error.param, headers=_HEADERS.get(kind)
-    )
+    headers = _HEADERS.get(kind)
+    if isinstance(error, errors.Overloaded):
+        headers = {"Retry-After": str(error.retry_after)}
+    return response(_STATUS[kind], kind.code, error.message, param=error.param, headers=headers)
 
 
 async def _routing_error(_: Request, error: Exception) -> Response:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from space_app.api import body, page, replies
 from space_app.api.keys import Keys
 from space_app.api.schemas import (
+    AnyBody,
     EmbedBody,
     EmbedReply,
     ErrorReply,
@@ -19,10 +21,16 @@ from space_app.api.schemas import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic import BaseModel
 
     from space_app.core.service import Service
+    from space_app.core.types import Embeddings
     from space_app.settings import Settings
+
+_SMALL_BODY = 64 * 1024
+"""Bytes that are parsed at once; larger ones are, off the event loop."""
 
 
 class Routes:
@@ -32,9 +40,10 @@ class Routes:
     quoting them in errors.
     """
 
-    def __init__(self, service: Service, settings: Settings):
+    def __init__(self, service: Service, settings: Settings, cpu: Mapping[str, object]):
         self._service = service
         self._settings = settings
+        self._cpu = dict(cpu)
         self._keys = Keys(settings.api_keys)
         self._page = page.render(service.manifest, api_key_required=bool(self._keys))
 
@@ -64,14 +73,14 @@ class Routes:
 
     async def embed(self, request: Request) -> Response:
         """Embed one text or several; queries unless input_type says otherwise."""
-        asked = parse(EmbedBody, await self._body(request))
-        result = await body.while_connected(request, self._service.embed(asked.request()))
+        asked = await self._parsed(EmbedBody, request)
+        result = await self._embedded(request, asked)
         return replies.embed(result, self._service.manifest, single=asked.single)
 
     async def embeddings(self, request: Request) -> Response:
         """Embed as OpenAI's API does; documents unless input_type or the model's suffix say so."""
-        asked = parse(OpenAIBody, await self._body(request))
-        result = await body.while_connected(request, self._service.embed(asked.request()))
+        asked = await self._parsed(OpenAIBody, request)
+        result = await self._embedded(request, asked)
         as_base64 = asked.encoding_format == "base64"
         return replies.openai(result, self._service.manifest, as_base64=as_base64)
 
@@ -91,13 +100,19 @@ class Routes:
         limits = {
             "max_payload_mb": self._settings.max_payload_mb,
             "max_inputs": self._settings.max_inputs,
+            "max_wait_seconds": self._settings.max_wait_seconds,
         }
+        state = self._service.state
         return _json(
             described
             | {
                 "limits": limits,
                 "threads": self._settings.threads,
+                "cpu": self._cpu,
                 "api_key_required": bool(self._keys),
+                "warm": state.warm,
+                "queue": state.load,
+                "cache": state.cache,
             }
         )
 
@@ -118,8 +133,17 @@ class Routes:
         """The page."""
         return page.reply(self._page)
 
-    async def _body(self, request: Request) -> bytes:
-        return await body.read(request, limit=self._settings.max_payload_bytes)
+    async def _parsed(self, model: type[AnyBody], request: Request) -> AnyBody:
+        content = await body.read(request, limit=self._settings.max_payload_bytes)
+        if len(content) <= _SMALL_BODY:
+            return parse(model, content)
+        return await run_in_threadpool(parse, model, content)
+
+    async def _embedded(self, request: Request, asked: EmbedBody | OpenAIBody) -> Embeddings:
+        # RFC 9111, 5.2.1.4: the client wants no answer from a cache.
+        anew = "no-cache" in request.headers.get("cache-control", "").lower()
+        work = self._service.embed(asked.request(anew=anew))
+        return await body.while_connected(request, work)
 
     async def _require_key(self, request: Request) -> None:
         self._keys.require(request)
@@ -137,7 +161,7 @@ def _json(content: object, *, status: int = 200) -> Response:
 def _shapes(request: type[BaseModel], reply: type[BaseModel]) -> dict[str, Any]:
     """What /openapi.json says of a route whose body is not read by the framework."""
     schema = {"application/json": {"schema": request.model_json_schema()}}
-    statuses = (400, 401, 413, 422, 500, 503)
+    statuses = (400, 401, 413, 422, 429, 500, 503)
     return {
         "openapi_extra": {"requestBody": {"required": True, "content": schema}},
         "responses": {200: {"model": reply}} | {key: {"model": ErrorReply} for key in statuses},

@@ -5,6 +5,7 @@ A field's description completes the sentence "FIELD must be …", which is what 
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,7 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from space_app.core.errors import InvalidRequest, MalformedBody, RequestError, TokensNotText
 from space_app.core.types import EmbedRequest, Role
 
+_TOKENS = re.compile(rb'"input"\s*:\s*\[[\s\[]*[0-9]')
+"""The beginning of a list of token numbers; to look for it in the bytes is quicker by far."""
+
 _RoleName = Literal["query", "document"]
+
+_Texts = Annotated[
+    str | Annotated[list[str], Field(fail_fast=True)],
+    # Tried once each, and not beyond the first wrong item: a body may hold millions.
+    Field(union_mode="left_to_right", description="a string or a list of strings"),
+]
 
 
 class _Body(BaseModel):
@@ -24,7 +34,7 @@ class _Body(BaseModel):
 class EmbedBody(_Body):
     """POST /embed: one text or several, taken as queries unless said otherwise."""
 
-    text: str | list[str] = Field(description="a string or a list of strings")
+    text: _Texts
     input_type: _RoleName = Field("query", description='"query" or "document"')
 
     @property
@@ -32,18 +42,16 @@ class EmbedBody(_Body):
         """Whether one text was sent by itself, and one embedding is expected back."""
         return isinstance(self.text, str)
 
-    def request(self) -> EmbedRequest:
+    def request(self, *, anew: bool) -> EmbedRequest:
         """What the core is asked."""
         texts = (self.text,) if isinstance(self.text, str) else tuple(self.text)
-        return EmbedRequest(texts, Role(self.input_type))
+        return EmbedRequest(texts, Role(self.input_type), anew=anew)
 
 
 class OpenAIBody(_Body):
     """POST /v1/embeddings: OpenAI's request, and `input_type`."""
 
-    input: str | list[str] | list[int] | list[list[int]] = Field(
-        description="a string or a list of strings"
-    )
+    input: _Texts
     model: str = Field(
         "",
         description="a string: any name is answered by the model that is served; the suffix "
@@ -59,17 +67,10 @@ class OpenAIBody(_Body):
         None, description='"query" or "document" (what is taken when it is not set)'
     )
 
-    def request(self) -> EmbedRequest:
-        """What the core is asked; raises TokensNotText."""
-        texts = [self.input] if isinstance(self.input, str) else self.input
-        words = tuple(text for text in texts if isinstance(text, str))
-        if len(words) < len(texts):
-            raise TokensNotText(
-                "The input is a list of token numbers, from a vocabulary that is not this model's. "
-                "Send text: in LangChain's OpenAIEmbeddings set check_embedding_ctx_length=False.",
-                param="input",
-            )
-        return EmbedRequest(words, self._role(), self.dimensions)
+    def request(self, *, anew: bool) -> EmbedRequest:
+        """What the core is asked."""
+        texts = (self.input,) if isinstance(self.input, str) else tuple(self.input)
+        return EmbedRequest(texts, self._role(), self.dimensions, anew)
 
     def _role(self) -> Role:
         """The field decides, else the model's suffix, else a document."""
@@ -134,23 +135,30 @@ def parse(model: type[AnyBody], body: bytes) -> AnyBody:
 
     Raises:
         MalformedBody: it is no JSON.
+        TokensNotText: the input is token numbers.
         InvalidRequest: a field is missing or wrong.
     """
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        complaint = _complaint(model, error)
+        complaint = _complaint(model, error, body)
     # Raised out here so that pydantic's error, which holds the input, is not chained to it.
     raise complaint
 
 
-def _complaint(model: type[_Body], error: ValidationError) -> RequestError:
+def _complaint(model: type[_Body], error: ValidationError, body: bytes) -> RequestError:
     first = error.errors(include_input=False, include_context=False, include_url=False)[0]
     if first["type"] == "json_invalid":
         return MalformedBody("The body is not valid JSON (in UTF-8).")
     if not first["loc"]:
         return InvalidRequest("The body must be a JSON object.")
     name = str(first["loc"][0])
+    if name == "input" and _TOKENS.search(body):
+        return TokensNotText(
+            "The input is a list of token numbers, from a vocabulary that is not this model's. "
+            "Send text: in LangChain's OpenAIEmbeddings set check_embedding_ctx_length=False.",
+            param=name,
+        )
     described = model.model_fields[name].description
     if first["type"] == "missing":
         return InvalidRequest(f"{name} is missing: it must be {described}.", param=name)

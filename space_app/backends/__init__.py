@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from space_app import fingerprint
 from space_app.core.errors import ArtefactError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from space_app.core.exported import Exported
@@ -15,9 +16,17 @@ if TYPE_CHECKING:
     from space_app.core.types import Embedder
     from space_app.model_file import ModelSpec
 
+Say = Callable[[str], None]
+"""Takes a line of progress."""
+
 
 def load(folder: Path, manifest: Manifest, *, threads: int) -> Embedder:
-    """Load an artefact with the backend that its manifest names; raises ArtefactError."""
+    """Load an artefact with the backend that its manifest names.
+
+    Raises:
+        ArtefactError: its files are not those that its fingerprint was taken of, or do not load,
+            or there is no such backend here.
+    """
     loader = _LOADERS.get(manifest.backend)
     if loader is None:
         raise ArtefactError(
@@ -25,25 +34,46 @@ def load(folder: Path, manifest: Manifest, *, threads: int) -> Embedder:
             cause=f"This server has: {', '.join(_LOADERS)}.",
             next_step="Export the model again with this version.",
         )
-    return loader(folder, threads)
+    fingerprint.verify(folder, manifest)
+    return loader(folder, manifest, threads)
 
 
-def export(source: Path, spec: ModelSpec, folder: Path) -> Exported:
+def export(source: Path, spec: ModelSpec, folder: Path, say: Say) -> Exported:
     """Save a model's folder the way its backend wants it; raises ExportError or ArtefactError."""
-    return _EXPORTERS[spec.backend](source, spec, folder)
+    return _EXPORTERS[spec.backend](source, spec, folder, say)
 
 
-def _torch(folder: Path, threads: int) -> Embedder:
+def _openvino(folder: Path, manifest: Manifest, threads: int) -> Embedder:
+    from space_app.backends.openvino import OpenVinoEmbedder  # noqa: PLC0415 -- may not be there
+
+    return OpenVinoEmbedder.load(
+        folder, max_length=manifest.max_length, arithmetic=manifest.arithmetic, threads=threads
+    )
+
+
+def _torch(folder: Path, _: Manifest, threads: int) -> Embedder:
     from space_app.backends.torch import TorchEmbedder  # noqa: PLC0415 -- seconds to import
 
     return TorchEmbedder.load(folder, threads=threads)
 
 
-def _torch_export(source: Path, spec: ModelSpec, folder: Path) -> Exported:
+def _openvino_export(source: Path, spec: ModelSpec, folder: Path, say: Say) -> Exported:
+    from space_app.backends import openvino_export  # noqa: PLC0415 -- seconds to import
+
+    return openvino_export.export(source, spec, folder, say)
+
+
+def _torch_export(source: Path, spec: ModelSpec, folder: Path, say: Say) -> Exported:
     from space_app.backends import torch_export  # noqa: PLC0415 -- seconds to import
 
-    return torch_export.export(source, spec, folder)
+    return torch_export.export(source, spec, folder, say)
 
 
-_LOADERS: dict[str, Callable[[Path, int], Embedder]] = {"torch": _torch}
-_EXPORTERS: dict[str, Callable[[Path, ModelSpec, Path], Exported]] = {"torch": _torch_export}
+_LOADERS: dict[str, Callable[[Path, Manifest, int], Embedder]] = {
+    "openvino": _openvino,
+    "torch": _torch,
+}
+_EXPORTERS: dict[str, Callable[[Path, ModelSpec, Path, Say], Exported]] = {
+    "openvino": _openvino_export,
+    "torch": _torch_export,
+}

@@ -4,68 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
 import torch
-from safetensors import SafetensorError
-from sentence_transformers import SentenceTransformer
-from transformers.utils import logging as transformers_logging
+from torch.nn.utils.rnn import pad_sequence
 
+from space_app.backends.reading import CHARACTERS_PER_TOKEN
+from space_app.backends.reference import load_model
 from space_app.core.errors import ArtefactError
-from space_app.core.types import Embeddings
+from space_app.core.types import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from sentence_transformers import SentenceTransformer
     from torch import Tensor
 
-_CHARACTERS_PER_TOKEN = 250
-"""Text beyond so many characters for each token that the model reads is not even tokenised.
+    from space_app.core.types import Matrix
 
-Without it, one request of 10 MB costs ten seconds and two gigabytes before it is truncated.
-"""
-
-
-def load_model(folder: Path) -> SentenceTransformer:
-    """Load a sentence-transformers folder in fp32; raises ArtefactError.
-
-    Code that comes with a model is never run.
-    """
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        model = SentenceTransformer(
-            str(folder),
-            device="cpu",
-            local_files_only=True,
-            trust_remote_code=False,
-            model_kwargs={"dtype": torch.float32},
-        )
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ImportError,
-        SafetensorError,
-    ) as error:
-        # What transformers and its parsers are known to raise on files that they cannot use.
-        raise ArtefactError(
-            f"The model in {folder} does not load.",
-            cause=f"{type(error).__name__}: {_first_line(error)}",
-            next_step="Its files are damaged, or it is not a model that sentence-transformers runs "
-            "without code of the model's own.",
-        ) from error
-    return model.eval()
+_STEP_LENGTHS = (128, 512, 2048)
 
 
 class TorchEmbedder:
     """An Embedder over a loaded sentence-transformers model."""
 
+    step_texts = 32
+
     def __init__(self, model: SentenceTransformer, *, max_length: int):
         self.max_length = max_length
+        longer = (max_length,) if max_length > _STEP_LENGTHS[-1] else ()
+        self.step_lengths: tuple[int, ...] = (*_STEP_LENGTHS, *longer)
         self._model = model
-        self._most_characters = max_length * _CHARACTERS_PER_TOKEN
+        self._most_characters = max_length * CHARACTERS_PER_TOKEN
 
     @classmethod
     def load(cls, folder: Path, *, threads: int) -> Self:
@@ -77,27 +47,37 @@ class TorchEmbedder:
             raise ArtefactError(f"The model in {folder} does not say how long a text may be.")
         return cls(model, max_length=max_length)
 
-    def embed(self, texts: Sequence[str]) -> Embeddings:
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """As Embedder.encode."""
+        return [self._encode(text) for text in texts]
+
+    def embed(self, step: Sequence[Encoded]) -> Matrix:
         """As Embedder.embed."""
-        read = [text[: self._most_characters] for text in texts]
-        features = self._model.preprocess(read)
-        tokens: list[int] = features["attention_mask"].sum(dim=1).tolist()
+        tokens = [torch.from_numpy(text.tokens) for text in step]
+        features = {
+            "input_ids": pad_sequence(tokens, batch_first=True, padding_value=self._padding),
+            "attention_mask": pad_sequence(
+                [torch.ones_like(row) for row in tokens], batch_first=True
+            ),
+        }
         with torch.inference_mode():
             vectors: Tensor = self._model(features)["sentence_embedding"]
             vectors = torch.nn.functional.normalize(vectors.float(), dim=1)
-        cut = (
-            len(text) < len(whole) or (count >= self.max_length and self._is_longer(text))
-            for text, whole, count in zip(read, texts, tokens, strict=True)
-        )
-        return Embeddings(
-            vectors=vectors.contiguous().numpy(), tokens=tuple(tokens), truncated=tuple(cut)
+        return vectors.contiguous().numpy()
+
+    @property
+    def _padding(self) -> int:
+        return int(self._model.tokenizer.pad_token_id or 0)
+
+    def _encode(self, text: str) -> Encoded:
+        read = text[: self._most_characters]
+        ids = self._model.preprocess([read])["input_ids"][0].numpy().astype(np.int64)
+        full = len(ids) >= self.max_length
+        return Encoded(
+            tokens=ids, truncated=len(read) < len(text) or (full and self._is_longer(read))
         )
 
     def _is_longer(self, text: str) -> bool:
         """Whether a text that fills the model goes on after that."""
         ids = self._model.tokenizer(text, truncation=False, verbose=False)["input_ids"]
         return len(ids) > self.max_length
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), "no details")

@@ -9,11 +9,16 @@ import numpy as np
 from space_app.core.errors import ArtefactError
 
 if TYPE_CHECKING:
-    from space_app.core.manifest import Manifest
-    from space_app.core.types import Embedder
+    from collections.abc import Iterator, Sequence
 
-_MIN_COSINE = {"fp32": 0.9999}
-"""By precision; between CPUs fp32 differs in the sixth decimal."""
+    from space_app.core.manifest import Manifest
+    from space_app.core.types import Embedder, Encoded, Matrix
+
+MIN_COSINE = {"fp32": 0.9999, "bf16": 0.96, "int8": 0.96}
+"""To the reference's vectors, by precision: what an export admits, and a little for the CPU."""
+
+SAME = {"fp32": 0.9999, "bf16": 0.998, "int8": 0.998}
+"""To the artefact's own vectors of its export: what another CPU's arithmetic differs by at most."""
 
 _LENGTH_TOLERANCE = 1e-3
 
@@ -24,19 +29,55 @@ def check(embedder: Embedder, manifest: Manifest) -> float:
     Raises:
         ArtefactError: a vector has the wrong size or length, or points elsewhere.
     """
-    reference = np.array([canary.vector for canary in manifest.canaries], dtype=np.float32)
-    vectors = embedder.embed([canary.text for canary in manifest.canaries]).vectors
+    vectors = embed_all(embedder, [canary.text for canary in manifest.canaries])
     if vectors.shape != (len(manifest.canaries), manifest.dimensions):
         raise _disagree(f"{vectors.shape[-1]} dimensions instead of {manifest.dimensions}")
     lengths = np.linalg.norm(vectors, axis=1)
     # Written so that NaN fails too.
     if not np.all(np.abs(lengths - 1) <= _LENGTH_TOLERANCE):
         raise _disagree("a vector's length is not 1")
-    lowest = float(np.min(np.sum(vectors * reference, axis=1)))
-    allowed = _MIN_COSINE[manifest.precision]
-    if lowest < allowed:
-        raise _disagree(f"cosine {lowest:.4f}, at least {allowed} is needed")
+    lowest = _lowest(vectors, [canary.vector for canary in manifest.canaries])
+    _require(lowest, MIN_COSINE[manifest.precision])
+    exported = [canary.exported for canary in manifest.canaries if canary.exported]
+    if len(exported) == len(vectors):
+        _require(_lowest(vectors, exported), SAME[manifest.precision])
     return lowest
+
+
+def with_exported(embedder: Embedder, manifest: Manifest) -> Manifest:
+    """The manifest with what the embedder makes of its canaries now."""
+    vectors = embed_all(embedder, [canary.text for canary in manifest.canaries])
+    canaries = tuple(
+        canary.model_copy(update={"exported": tuple(vector.tolist())})
+        for canary, vector in zip(manifest.canaries, vectors, strict=True)
+    )
+    return manifest.model_copy(update={"canaries": canaries})
+
+
+def _lowest(vectors: Matrix, wanted: Sequence[tuple[float, ...]]) -> float:
+    return float(np.min(np.sum(vectors * np.array(wanted, dtype=np.float32), axis=1)))
+
+
+def _require(cosine: float, allowed: float) -> None:
+    if cosine < allowed:
+        raise _disagree(f"cosine {cosine:.4f}, at least {allowed} is needed")
+
+
+def embed_all(embedder: Embedder, texts: Sequence[str]) -> Matrix:
+    """Embed texts one step after another, in their order."""
+    steps = _steps(embedder.encode(texts), embedder.step_lengths[-1], embedder.step_texts)
+    return np.concatenate([embedder.embed(step) for step in steps])
+
+
+def _steps(texts: Sequence[Encoded], most_tokens: int, most_texts: int) -> Iterator[list[Encoded]]:
+    step: list[Encoded] = []
+    for text in texts:
+        if step and (len(step) == most_texts or sum(map(len, step)) + len(text) > most_tokens):
+            yield step
+            step = []
+        step.append(text)
+    if step:
+        yield step
 
 
 def _disagree(found: str) -> ArtefactError:

@@ -57,6 +57,16 @@ class InvalidKey(RequestError):
     code = "invalid_api_key"
 
 
+class Overloaded(RequestError):
+    """More work waits than would be done in time; `retry_after` says when to try again."""
+
+    code = "overloaded"
+
+    def __init__(self, message: str, *, retry_after: int):
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class Stopping(RequestError):
     """The server is being stopped and takes no new work."""
 

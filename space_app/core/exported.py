@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from space_app.core.manifest import Canary
+    from space_app.core.manifest import Canary, Quality, Refused
 
 CANARY_QUERY = "how do I reset my password?"
 CANARY_DOCUMENTS = (
@@ -20,9 +20,16 @@ CANARY_DOCUMENTS = (
 
 @dataclass(frozen=True)
 class Exported:
-    """A model as it was saved; the vectors of `canaries` are the reference's."""
+    """A model as it was saved; the vectors of `canaries` are the reference's.
 
+    The rest is as in the manifest.
+    """
+
+    precision: str
+    arithmetic: str
     pooling: str
     max_length: int
     dimensions: int
     canaries: tuple[Canary, ...]
+    quality: Quality | None = None
+    refused: tuple[Refused, ...] = ()

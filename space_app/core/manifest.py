@@ -19,28 +19,71 @@ class _Part(BaseModel):
 
 
 class Canary(_Part):
-    """A text as the embedder gets it, and the vector that sentence-transformers makes of it."""
+    """A text as the embedder gets it, and the vector that sentence-transformers makes of it.
+
+    `exported` is the vector that the artefact itself made of it when it was exported.
+    """
 
     text: str
     vector: tuple[float, ...]
+    exported: tuple[float, ...] | None = None
+
+
+class Quality(_Part):
+    """Agreement with sentence-transformers in fp32, measured over texts that nothing was tuned on.
+
+    `rank` is Spearman's rho between both rankings of all pairs by similarity.
+    """
+
+    texts: int
+    cosine_mean: float
+    cosine_min: float
+    rank: float
+
+
+class Refused(_Part):
+    """A precision that was tried first, and what was measured of it: too little."""
+
+    precision: str
+    quality: Quality
 
 
 class Manifest(_Part):
-    """One artefact. `revision` is the model's commit, None for a local folder."""
+    """One artefact. `revision` is the model's commit, None for a local folder.
 
-    format: Literal[1] = 1
+    `precision` is what the weights and the big products are computed in, `arithmetic` everything
+    else. `quality` is None where the backend is the reference itself.
+    """
+
+    format: Literal[2] = 2
     model: Annotated[str, Field(min_length=1)]
     revision: str | None
     backend: str
     precision: str
+    arithmetic: str = "fp32"
     pooling: str
     query_instruction: str
     document_instruction: str
     dimensions: Annotated[int, Field(ge=1)]
     max_length: Annotated[int, Field(ge=1)]
     libraries: dict[str, str]
+    quality: Quality | None = None
+    refused: tuple[Refused, ...] = ()
     canaries: Annotated[tuple[Canary, ...], Field(min_length=1)]
     fingerprint: Annotated[str, Field(min_length=1)]
+
+    @property
+    def decisions(self) -> dict[str, object]:
+        """What decides a vector besides the artefact's files."""
+        return {
+            "backend": self.backend,
+            "precision": self.precision,
+            "arithmetic": self.arithmetic,
+            "normalise": True,
+            "query_instruction": self.query_instruction,
+            "document_instruction": self.document_instruction,
+            "max_length": self.max_length,
+        }
 
 
 def write(manifest: Manifest, folder: Path) -> None:

@@ -1,36 +1,80 @@
-"""The one object that routes call: admits a request, computes it off the event loop, answers."""
+"""The one object that routes call: admits a request, has it computed among others, answers."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from space_app.core.errors import EmptyInput, InvalidRequest, Stopping, TooManyInputs
-from space_app.core.steps import steps
-from space_app.core.types import Embeddings, Role
+from space_app.core.cache import Cache
+from space_app.core.computing import Computing
+from space_app.core.errors import EmptyInput, InvalidRequest, Overloaded, Stopping, TooManyInputs
+from space_app.core.pending import Pending, Slice
+from space_app.core.scheduler import INTERACTIVE_TEXTS
+from space_app.core.types import Role
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from space_app.core.cache import CacheState
     from space_app.core.manifest import Manifest
-    from space_app.core.types import Embedder, EmbedRequest, Matrix
+    from space_app.core.scheduler import Load, Step
+    from space_app.core.types import Embedder, Embeddings, EmbedRequest, Matrix
+
+MAX_WAIT = 30.0
+CACHE_BYTES = 16 * 1024 * 1024
+_SLICE_TEXTS = 64
+_SLICE_CHARACTERS = 100_000
+"""What is tokenised in one go: computing begins after the first, and others come between."""
+
+_CHARACTERS_PER_TOKEN = 4
+_SPECIAL_TOKENS = 2
+_MAX_QUEUED_CHARACTERS = 64 * 1024 * 1024
+"""Of all requests together, so that what waits fits into memory."""
+
+
+@dataclass(frozen=True)
+class State:
+    """How the service is doing: whether all is warmed up, what waits, what is remembered."""
+
+    warm: bool
+    load: Load
+    cache: CacheState
 
 
 class Service:
-    """Embeds texts, one step of one request at a time, in a thread of its own.
+    """Embeds texts, of all requests together, off the event loop.
 
-    Requests wait for that thread in the order of their steps, so a small one goes between two
-    steps of a big one. Cancelling the task that awaits `embed` drops its steps that are left.
+    Cancelling the task that awaits `embed` drops what is not computed yet. Texts are tokenised in
+    two threads, one of which is for small requests.
     """
 
-    def __init__(self, embedder: Embedder, manifest: Manifest, *, max_inputs: int):
+    def __init__(
+        self,
+        embedder: Embedder,
+        manifest: Manifest,
+        *,
+        max_inputs: int,
+        max_wait: float = MAX_WAIT,
+        cache_bytes: int = CACHE_BYTES,
+    ):
         self.manifest = manifest
         self._embedder = embedder
         self._max_inputs = max_inputs
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compute")
-        self._in_flight = 0
+        self._max_wait = max_wait
+        self._cache = Cache(manifest.fingerprint, max_bytes=cache_bytes)
+        self._pending: dict[int, Pending] = {}
+        self._last = 0
+        self._characters = 0
         self._stopping = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._small_reader = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
+        self._bulk_reader = ThreadPoolExecutor(1, thread_name_prefix="tokenise-bulk")
+        self._computing = Computing(embedder, deliver=self._computed, fail=self._failed)
 
     @property
     def stopping(self) -> bool:
@@ -40,32 +84,58 @@ class Service:
     @property
     def idle(self) -> bool:
         """Whether no request waits for an answer."""
-        return self._in_flight == 0
+        return not self._pending
+
+    @property
+    def state(self) -> State:
+        """How it is doing, at this moment."""
+        return State(self._computing.warm, self._computing.load, self._cache.state)
+
+    def warm_up(self) -> None:
+        """Compute a step of each length whenever nobody waits, so that no request is the first."""
+        # More words than any model reads: a text of its full length.
+        (sample,) = self._embedder.encode(["warm " * self.manifest.max_length])
+        self._computing.warm_up(sample)
 
     def stop(self) -> None:
         """Refuse new work; what was admitted is still answered."""
         self._stopping = True
 
     def close(self) -> None:
-        """Let the thread finish its step and end it; the rest is dropped."""
+        """Let the threads finish what they are at and end them; the rest is dropped."""
         self.stop()
-        self._worker.shutdown(cancel_futures=True)
+        self._computing.close()
+        self._small_reader.shutdown(cancel_futures=True)
+        self._bulk_reader.shutdown(cancel_futures=True)
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         """Embed the texts, each with its role's instruction before it.
 
         Raises:
             EmptyInput, TooManyInputs, InvalidRequest: the request cannot be answered.
+            Overloaded: it would wait too long.
             Stopping: the server takes no new work.
         """
-        self._admit(request)
-        self._in_flight += 1
+        self._check(request)
+        characters = sum(map(len, request.texts))
+        expected = self._expected(request.texts, request.role)
+        self._admit(request, characters, expected)
+        self._loop = asyncio.get_running_loop()
+        pending = Pending(request, self._loop.create_future())
+        self._last = number = self._last + 1
+        self._pending[number] = pending
+        self._characters += characters
+        self._computing.enter(number, texts=len(request.texts), expected=expected)
         try:
-            return await self._compute(request)
+            await self._read(number, pending, expected)
+            return await pending.answer
         finally:
-            self._in_flight -= 1
+            pending.end()
+            self._computing.drop(number)
+            self._characters -= characters
+            del self._pending[number]
 
-    def _admit(self, request: EmbedRequest) -> None:
+    def _check(self, request: EmbedRequest) -> None:
         if self._stopping:
             raise Stopping("The server is being stopped: try again in a moment.")
         if len(request.texts) > self._max_inputs:
@@ -81,41 +151,95 @@ class Service:
                 f"dimensions is {dimensions}, this model has 1 to {most}.", param="dimensions"
             )
 
-    async def _compute(self, request: EmbedRequest) -> Embeddings:
+    def _admit(self, request: EmbedRequest, characters: int, expected: int) -> None:
+        """Raise Overloaded where too much waits; who finds nobody else is always taken."""
+        if self.idle:
+            return
+        wait = self._computing.wait(texts=len(request.texts), tokens=expected)
+        if wait > self._max_wait:
+            after = wait - self._max_wait
+        elif self._characters + characters > _MAX_QUEUED_CHARACTERS:
+            after = wait
+        else:
+            return
+        raise Overloaded(
+            f"The server is busy: an answer would take {max(wait, 1):.0f} seconds to begin with.",
+            retry_after=max(1, math.ceil(after)),
+        )
+
+    async def _read(self, number: int, pending: Pending, expected: int) -> None:
+        """Have the texts tokenised, slice by slice, and computed from the first slice on."""
+        assert self._loop is not None  # noqa: S101 -- embed sets it
+        request = pending.request
+        small = len(request.texts) <= INTERACTIVE_TEXTS
+        reader = self._small_reader if small else self._bulk_reader
         instruction = self._instruction(request.role)
-        texts = [instruction + text for text in request.texts]
-        order: list[int] = []
-        parts: list[Embeddings] = []
-        loop = asyncio.get_running_loop()
-        for positions in steps([len(text) for text in texts]):
-            step = [texts[position] for position in positions]
-            parts.append(await loop.run_in_executor(self._worker, self._embedder.embed, step))
-            order.extend(positions)
-        return _in_order(parts, order, request.dimensions)
+        for part in _slices(request.texts):
+            await self._loop.run_in_executor(
+                reader, self._tokenise, part, instruction, request.anew
+            )
+            texts = pending.take(part)
+            if pending.answer.done():
+                return
+            expected -= self._expected(part.texts, request.role)
+            self._computing.add(number, texts, expected=expected)
+
+    def _tokenise(self, part: Slice, instruction: str, anew: bool) -> None:  # noqa: FBT001 -- run_in_executor passes no keywords
+        """Look a slice's texts up, and read those that are not known. In a reader's thread."""
+        texts = [instruction + text for text in part.texts]
+        if self._cache:
+            part.keys = [self._cache.key(text) for text in texts]
+        if part.keys and not anew:
+            part.known = self._cache.find(part.keys)
+            known = zip(texts, part.known, strict=True)
+            texts = [text for text, found in known if found is None]
+        if texts:
+            part.encoded = self._embedder.encode(texts)
+
+    def _expected(self, texts: tuple[str, ...], role: Role) -> int:
+        """A guess of the texts' tokens."""
+        longest = self.manifest.max_length
+        more = len(self._instruction(role)) // _CHARACTERS_PER_TOKEN + _SPECIAL_TOKENS
+        return sum(min(len(text) // _CHARACTERS_PER_TOKEN + more, longest) for text in texts)
 
     def _instruction(self, role: Role) -> str:
         if role is Role.QUERY:
             return self.manifest.query_instruction
         return self.manifest.document_instruction
 
+    def _computed(self, step: Step, vectors: Matrix) -> None:
+        """Called by the computing thread."""
+        self._on_loop(lambda: self._put(step, vectors))
 
-def _in_order(parts: list[Embeddings], order: list[int], dimensions: int | None) -> Embeddings:
-    """The parts of an answer as one, in the order of the request."""
-    back = np.argsort(order)
-    vectors = np.concatenate([part.vectors for part in parts])[back]
-    tokens = [count for part in parts for count in part.tokens]
-    truncated = [cut for part in parts for cut in part.truncated]
-    return Embeddings(
-        vectors=_shortened(vectors, dimensions),
-        tokens=tuple(tokens[i] for i in back),
-        truncated=tuple(truncated[i] for i in back),
-    )
+    def _failed(self, request: int, error: Exception) -> None:
+        """Called by the computing thread."""
+        self._on_loop(lambda: self._fail(request, error))
+
+    def _on_loop(self, call: Callable[[], None]) -> None:
+        # A loop that is closed has nobody left who waits.
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call)
+
+    def _put(self, step: Step, vectors: Matrix) -> None:
+        rows = sorted((item.request, item.position, row) for row, item in enumerate(step.items))
+        for request, found in groupby(rows, key=itemgetter(0)):
+            if (pending := self._pending.get(request)) is not None:
+                known = pending.put((position, vectors[row]) for _, position, row in found)
+                self._cache.keep(known)
+
+    def _fail(self, request: int, error: Exception) -> None:
+        if (pending := self._pending.get(request)) is not None:
+            pending.fail(error)
 
 
-def _shortened(vectors: Matrix, dimensions: int | None) -> Matrix:
-    """The first components, brought to length 1 again."""
-    if dimensions is None or dimensions == vectors.shape[1]:
-        return vectors
-    cut = vectors[:, :dimensions]
-    lengths = np.linalg.norm(cut, axis=1, keepdims=True)
-    return np.ascontiguousarray(cut / np.maximum(lengths, np.finfo(np.float32).tiny))
+def _slices(texts: tuple[str, ...]) -> Iterator[Slice]:
+    """Parts of a request, of a few texts or of one that is very long."""
+    start = characters = 0
+    for position, text in enumerate(texts):
+        full = position - start == _SLICE_TEXTS or characters + len(text) > _SLICE_CHARACTERS
+        if full and position > start:
+            yield Slice(start, texts[start:position])
+            start, characters = position, 0
+        characters += len(text)
+    if start < len(texts):
+        yield Slice(start, texts[start:])

@@ -25,11 +25,15 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class EmbedRequest:
-    """Texts of one role; `dimensions` keeps the first so many components, None all of them."""
+    """Texts of one role; `dimensions` keeps the first so many components, None all of them.
+
+    `anew` has all of them computed, whatever is remembered of earlier requests.
+    """
 
     texts: tuple[str, ...]
     role: Role
     dimensions: int | None = None
+    anew: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import uvicorn
 
 from space_app import backends
@@ -22,29 +23,43 @@ from space_app.settings import from_environment
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from space_app.core.types import Embedder, Embeddings
+    from space_app.core.types import Embedder, Encoded, Matrix
 
 
 @dataclass(frozen=True)
 class BrokenEmbedder:
-    """Spoils what a sound embedder answers."""
+    """Spoils what a sound embedder reads or answers."""
 
     sound: Embedder
     how: str
     instruction: str
 
-    def embed(self, texts: Sequence[str]) -> Embeddings:
-        """Embed, spoilt."""
-        if self.how == "500 on a batch" and len(texts) > 1:
-            raise RuntimeError(self.how)
+    @property
+    def step_lengths(self) -> tuple[int, ...]:
+        """As the sound one's."""
+        return self.sound.step_lengths
+
+    @property
+    def step_texts(self) -> int:
+        """As the sound one's."""
+        return self.sound.step_texts
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """Read, spoilt."""
         if self.how == "instruction on documents":
             texts = [self.instruction + text.removeprefix(self.instruction) for text in texts]
-        answer = self.sound.embed(texts)
+        return self.sound.encode(texts)
+
+    def embed(self, step: Sequence[Encoded]) -> Matrix:
+        """Embed, spoilt."""
+        if self.how == "500 on a batch" and len(step) > 1:
+            raise RuntimeError(self.how)
+        vectors = self.sound.embed(step)
         if self.how == "wrong dimensions":
-            return replace(answer, vectors=answer.vectors[:, :-1].copy())
+            return vectors[:, :-1].copy()
         if self.how == "unnormalised":
-            return replace(answer, vectors=answer.vectors * 2)
-        return answer
+            return vectors * np.float32(2)
+        return vectors
 
 
 def main() -> None:
@@ -56,7 +71,7 @@ def main() -> None:
     described = manifest.read(settings.model_dir)
     sound = backends.load(settings.model_dir, described, threads=settings.threads)
     broken = BrokenEmbedder(sound, how, described.query_instruction)
-    service = Service(broken, described, max_inputs=settings.max_inputs)
+    service = Service(broken, described, max_inputs=settings.max_inputs, cache_bytes=0)
     uvicorn.run(
         create_app(service, settings), host=settings.host, port=settings.port, log_level="warning"
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from space_app.core.manifest import Canary, Manifest
-from space_app.core.types import Embeddings
+from space_app.core.types import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,48 +18,102 @@ if TYPE_CHECKING:
 
 DIMENSIONS = 8
 MAX_LENGTH = 6
+STEP_LENGTHS = (8, 16, 32)
+STEP_TEXTS = 16
 QUERY_INSTRUCTION = "query: "
+WARMING = " ".join(["warm"] * MAX_LENGTH)
+"""What steps that nobody asked for are made of."""
 
 
 class FakeEmbedder:
-    """A text's vector follows from its hash; a token is a word, and `MAX_LENGTH` are read."""
+    """A text's vector follows from the words that are read of it; a token is a word."""
+
+    step_lengths = STEP_LENGTHS
+    step_texts = STEP_TEXTS
 
     def __init__(self) -> None:
         self.steps: list[list[str]] = []
+        """What was computed, as it was read; without warming."""
+        self.warmed: list[int] = []
+        """Tokens of the steps that were for warming."""
+        self.read: list[list[str]] = []
+        """What was tokenised."""
         self.threads: set[str] = set()
+        self.readers: set[str] = set()
+        self.poison: str | None = None
+        """A step with this word in it fails, as a runtime does: quoting the text."""
         self.started = threading.Semaphore(0)
         """Released each time a step begins."""
         self.gate = threading.Event()
         """Steps wait for it; it is open unless a test closes it."""
         self.gate.set()
+        self.reading = threading.Event()
+        """Tokenising waits for it, when it is of more than one text."""
+        self.reading.set()
+        self.reading_started = threading.Semaphore(0)
+        """Released each time tokenising begins."""
+        self._words: list[str] = []
+        self._numbers: dict[str, int] = {}
+        self._lock = threading.Lock()
 
-    def embed(self, texts: Sequence[str]) -> Embeddings:
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """As Embedder.encode."""
+        self.reading_started.release()
+        if len(texts) > 1 and not self.reading.wait(timeout=90):
+            raise TimeoutError("a test left the reading gate closed")
+        self.read.append(list(texts))
+        self.readers.add(threading.current_thread().name)
+        return [self._encoded(text) for text in texts]
+
+    def embed(self, step: Sequence[Encoded]) -> Matrix:
         """As Embedder.embed."""
-        self.steps.append(list(texts))
+        tokens = sum(map(len, step))
+        assert 0 < tokens <= STEP_LENGTHS[-1]
+        assert len(step) <= STEP_TEXTS
+        texts = self.texts(step)
+        if all(WARMING.startswith(text) for text in texts):
+            self.warmed.append(tokens)
+        else:
+            self._compute(texts)
+        return np.stack([vector(text) for text in texts])
+
+    def texts(self, step: Sequence[Encoded]) -> list[str]:
+        """What was read."""
+        return [" ".join(self._words[number] for number in text.tokens) for text in step]
+
+    def _compute(self, texts: list[str]) -> None:
+        self.steps.append(texts)
         self.threads.add(threading.current_thread().name)
         self.started.release()
         if not self.gate.wait(timeout=90):
             raise TimeoutError("a test left the gate closed")
-        counts = [len(text.split()) for text in texts]
-        return Embeddings(
-            vectors=np.stack([vector(text) for text in texts]),
-            tokens=tuple(min(count, MAX_LENGTH) for count in counts),
-            truncated=tuple(count > MAX_LENGTH for count in counts),
-        )
+        for text in texts:
+            if self.poison is not None and self.poison in text.split():
+                raise RuntimeError(f"cannot embed {text}")
+
+    def _encoded(self, text: str) -> Encoded:
+        words = text.split() or [""]
+        with self._lock:
+            for word in words:
+                if word not in self._numbers:
+                    self._numbers[word] = len(self._words)
+                    self._words.append(word)
+            numbers = [self._numbers[word] for word in words[:MAX_LENGTH]]
+        return Encoded(np.array(numbers, dtype=np.int64), truncated=len(words) > MAX_LENGTH)
 
 
-class FailingEmbedder:
-    """Fails as a runtime does: with an exception that quotes the text."""
+class FailingEmbedder(FakeEmbedder):
+    """Fails as a runtime does: with an exception that quotes what it got."""
 
-    def embed(self, texts: Sequence[str]) -> Embeddings:
+    def embed(self, step: Sequence[Encoded]) -> Matrix:
         """As Embedder.embed."""
-        raise RuntimeError(f"cannot embed {texts[0]}")
+        raise RuntimeError(f"cannot embed {self.texts(step)}")
 
 
 def vector(text: str) -> Matrix:
     """The vector of what FakeEmbedder reads of a text."""
     read = " ".join(text.split()[:MAX_LENGTH])
-    digest = hashlib.sha256(read.encode()).digest()[: DIMENSIONS * 4]
+    digest = hashlib.sha256(read.encode("utf-8", "surrogatepass")).digest()[: DIMENSIONS * 4]
     numbers = np.frombuffer(digest, dtype="<u4").astype(np.float32) / np.float32(2**31) - 1
     return (numbers / np.linalg.norm(numbers)).astype(np.float32)
 

@@ -206,7 +206,7 @@ def test_server_is_shipped_as_it_is(case: str) -> None:
     expected = {
         f"{FROM_SPACE_APP}{path}": content
         for path, content in files_in(PROJECT / "space_app").items()
-        if path.endswith((".py", ".html"))
+        if path.endswith((".py", ".html", ".txt"))
     }
     assert shipped.keys() == expected.keys()
     assert shipped == expected
@@ -432,7 +432,7 @@ def test_model_toml_holds_any_text(query: str, document: str) -> None:
     """Whatever an instruction consists of, newlines and quotes included, comes through."""
     model = {"id": "me/m", "query_instruction": query, "document_instruction": document}
     found = tomllib.loads(render(configured(model=model))["model.toml"].decode())
-    assert found == {**model, "revision": "main", "backend": "torch", "precision": "fp32"}
+    assert found == {**model, "revision": "main", "backend": "openvino", "precision": "int8"}
 
 
 def test_model_toml_has_max_length_where_it_is_set() -> None:
@@ -442,20 +442,60 @@ def test_model_toml_has_max_length_where_it_is_set() -> None:
     assert found["max_length"] == 128
 
 
-def test_requirements_are_pinned_and_complete() -> None:
+def pins(requirements: bytes) -> dict[str, str]:
+    """A requirements file's packages, each with its version."""
+    lines = requirements.decode().splitlines()
+    return dict(line.split("==") for line in lines if not line.startswith("#"))
+
+
+@pytest.mark.parametrize(
+    ("extras", "files", "left_out"),
+    [
+        ({"server"}, ["requirements.txt"], {"huggingface-hub", "openvino-telemetry"}),
+        ({"server", "export"}, ["requirements.txt", "requirements-export.txt"], set()),
+    ],
+    ids=["server", "export"],
+)
+def test_requirements_are_pinned_and_complete(
+    extras: set[str], files: list[str], left_out: set[str]
+) -> None:
     """What the server and the export need is there, no more, at the version tested here."""
-    lines = render(config_of("default"))["requirements.txt"].decode().splitlines()
-    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    tree = render(config_of("default"))
+    each = [pins(tree[file]) for file in files]
     project = [Requirement(text) for text in requires("embedding-space") or []]
     needed = {
         name
-        for extra in ("server", "export")
         for requirement in project
-        if requirement.marker and requirement.marker.evaluate({"extra": extra})
-        for name in closure(requirement)
+        if requirement.name != "embedding-space"
+        and requirement.marker
+        and any(requirement.marker.evaluate({"extra": extra}) for extra in extras)
+        for name in closure(requirement, frozenset(left_out))
     }
-    assert pins == {name: Version(version(name)).public for name in needed}
-    assert list(pins) == sorted(pins)
+    assert {name: pin for file in each for name, pin in file.items()} == {
+        name: Version(version(name)).public for name in needed
+    }
+    assert all(list(file) == sorted(file) for file in each)
+
+
+def test_the_server_downloads_and_reports_nothing() -> None:
+    """Neither PyTorch nor what downloads or quantises is where the server runs."""
+    tree = render(config_of("default"))
+    assert (
+        pins(tree["requirements.txt"])
+        .keys()
+        .isdisjoint({"torch", "transformers", "sentence-transformers", "nncf", "huggingface-hub"})
+    )
+    final = stages(tree["Dockerfile"])[1]
+    copied = [rest for word, rest in final if word == "COPY" and "/opt/" in rest]
+    assert copied == ["--from=builder /opt/venv /opt/venv"]
+
+
+def test_a_torch_space_runs_on_what_it_was_exported_with() -> None:
+    """A Space of the torch backend has PyTorch where its server runs, and no second environment."""
+    builder, final = stages(render(configured(model={"backend": "torch"}))["Dockerfile"])
+    assert ("COPY", "--from=builder /opt/export /opt/export") in final
+    assert environment(final)["PATH"].startswith("/opt/export/bin:")
+    assert "/opt/venv" not in str(builder)
 
 
 def closure(requirement: Requirement, seen: frozenset[str] = frozenset()) -> set[str]:

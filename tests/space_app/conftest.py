@@ -23,10 +23,20 @@ def minilm() -> Path:
 
 @pytest.fixture(scope="session")
 def artefact(minilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """all-MiniLM-L6-v2, exported by the command, with a query instruction."""
-    folder = tmp_path_factory.mktemp("artefact")
+    """all-MiniLM-L6-v2 in int8, exported by the command, with a query instruction."""
+    return exported(minilm, tmp_path_factory.mktemp("artefact"))
+
+
+@pytest.fixture(scope="session")
+def torch_artefact(minilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for the torch backend."""
+    return exported(minilm, tmp_path_factory.mktemp("torch"), 'backend = "torch"\n')
+
+
+def exported(model: Path, folder: Path, more: str = "") -> Path:
+    """What the command makes of a model.toml."""
     spec = folder / "model.toml"
-    spec.write_text(f'id = "{minilm}"\nquery_instruction = "{QUERY_INSTRUCTION}"\n')
+    spec.write_text(f'id = "{model}"\nquery_instruction = "{QUERY_INSTRUCTION}"\n{more}')
     command = [sys.executable, "-m", "space_app.export", str(spec), str(folder / "model")]
     subprocess.run(command, check=True, timeout=240)
     return folder / "model"

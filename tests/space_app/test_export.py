@@ -5,13 +5,17 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
+import torch
 from fakes.runner import FakeRunner
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+from transformers import AutoTokenizer, BertConfig, BertModel
 
 from ops.hub import LocalHub
-from space_app.backends.torch import TorchEmbedder
+from space_app import backends
 from space_app.core import manifest
 from space_app.core.errors import ExportError
 from space_app.export import export, require_room
@@ -42,16 +46,29 @@ def linked(source: Path, target: Path) -> Path:
 
 
 def test_the_manifest_says_what_was_exported(artefact: Path, minilm: Path) -> None:
-    """Model, pooling, instructions, sizes, libraries and canaries are in the manifest."""
+    """Model, pooling, instructions, sizes, libraries, quality and canaries are in the manifest."""
     found = manifest.read(artefact)
 
     assert (found.model, found.revision) == (minilm.name, None)
-    assert (found.backend, found.precision, found.pooling) == ("torch", "fp32", "mean")
+    assert (found.backend, found.precision, found.pooling) == ("openvino", "int8", "mean")
     assert (found.dimensions, found.max_length) == (384, 256)
     assert (found.query_instruction, found.document_instruction) == (QUERY_INSTRUCTION, "")
     assert found.libraries["torch"].startswith("2.13")
+    assert found.libraries["openvino"]
     assert found.canaries[0].text.startswith(QUERY_INSTRUCTION)
     assert all(len(canary.vector) == 384 for canary in found.canaries)
+
+
+def test_int8_keeps_the_quality(artefact: Path) -> None:
+    """What ships was measured, over many texts, above what the project promises."""
+    found = manifest.read(artefact)
+
+    assert found.refused == ()
+    assert found.quality is not None
+    assert found.quality.texts >= 100
+    assert found.quality.cosine_mean >= 0.995
+    assert found.quality.cosine_min >= 0.97
+    assert found.quality.rank >= 0.99
 
 
 def test_the_artefact_can_be_read_by_another_user(artefact: Path) -> None:
@@ -76,14 +93,25 @@ def test_from_a_hub(artefact: Path, minilm: Path, tmp_path: Path) -> None:
     assert found.fingerprint in done.stderr
 
 
-def test_max_length_is_lowered(artefact: Path, minilm: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", ["openvino", "torch"])
+def test_max_length_is_lowered(
+    artefact: Path, minilm: Path, tmp_path: Path, backend: Literal["openvino", "torch"]
+) -> None:
     """A lower max_length is what the saved model truncates at, and another fingerprint."""
-    spec = ModelSpec(id=str(minilm), query_instruction=QUERY_INSTRUCTION, max_length=16)
-    made = export(spec, tmp_path / "out")
-    embedder = TorchEmbedder.load(tmp_path / "out", threads=1)
+    made = export(
+        ModelSpec(
+            id=str(minilm),
+            backend=backend,
+            precision="fp32",
+            query_instruction=QUERY_INSTRUCTION,
+            max_length=16,
+        ),
+        tmp_path / "out",
+    )
+    embedder = backends.load(tmp_path / "out", made, threads=1)
 
-    assert made.max_length == embedder.max_length == 16
-    assert embedder.embed(["word " * 20]).tokens == (16,)
+    assert made.max_length == 16
+    assert len(embedder.encode(["word " * 20])[0]) == 16
     assert made.fingerprint != manifest.read(artefact).fingerprint
 
 
@@ -105,7 +133,7 @@ def test_an_artefact_is_replaced_when_the_new_one_is_complete(
         export(ModelSpec(id=str(minilm), max_length=512), out)
     assert (out / "left-over").is_file()
 
-    export(ModelSpec(id=str(minilm)), out)
+    export(ModelSpec(id=str(minilm), precision="fp32"), out)
 
     assert not (out / "left-over").exists()
     assert manifest.read(out).query_instruction == ""
@@ -139,6 +167,61 @@ def test_no_pooling(minilm: Path, tmp_path: Path) -> None:
 
     with pytest.raises(ExportError, match="made of Transformer"):
         export(ModelSpec(id=str(odd)), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "complaint"),
+    [
+        ("config.json", {"model_type": "distilbert"}, "architecture is distilbert"),
+        ("1_Pooling/config.json", {"pooling_mode_max_tokens": True}, "pooling is"),
+    ],
+)
+def test_what_cannot_be_converted(
+    minilm: Path, tmp_path: Path, file: str, change: dict[str, object], complaint: str
+) -> None:
+    """Another architecture or pooling is refused by its name, with the backend that has it."""
+    odd = linked(minilm, tmp_path / "odd")
+    config = json.loads((odd / file).read_text()) | change
+    (odd / file).unlink()
+    (odd / file).write_text(json.dumps(config))
+
+    with pytest.raises(ExportError, match=complaint) as caught:
+        export(ModelSpec(id=str(odd)), tmp_path / "out")
+
+    assert 'backend = "torch"' in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_far_away_is_not_shipped(minilm: Path, tmp_path: Path) -> None:
+    """A model that int8 does not suit is exported in the next safer precision, and that is said."""
+    done = run(sensitive(tmp_path, minilm), tmp_path / "out")
+
+    assert done.returncode == 0, done.stderr
+    found = manifest.read(tmp_path / "out")
+    assert found.precision == "bf16"
+    assert found.quality is not None
+    assert found.quality.cosine_min > 0.97 > found.refused[0].quality.cosine_min
+    assert [refused.precision for refused in found.refused] == ["int8"]
+    assert "too far away" in done.stderr
+
+
+def sensitive(folder: Path, minilm: Path) -> Path:
+    """A small model whose random weights are so large that little changes become big ones."""
+    torch.manual_seed(0)
+    config = BertConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        vocab_size=30522,
+        initializer_range=0.5,
+    )
+    BertModel(config).save_pretrained(folder / "bert")
+    AutoTokenizer.from_pretrained(minilm).save_pretrained(folder / "bert")
+    encoder = Transformer(str(folder / "bert"), max_seq_length=64)
+    model = SentenceTransformer(modules=[encoder, Pooling(32, pooling_mode="cls")])
+    model.save_pretrained(str(folder / "model"), create_model_card=False)
+    return folder / "model"
 
 
 def test_instructions_outside_the_pooling(minilm: Path, tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from fakes.embedder import fake_manifest
 
-from space_app.fingerprint import fingerprint
+from space_app.core.errors import ArtefactError
+from space_app.fingerprint import fingerprint, verify
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,3 +57,24 @@ def test_decisions_count(model: Path) -> None:
     other = DECISIONS | {"query_instruction": "query: "}
 
     assert fingerprint(model, other) != fingerprint(model, DECISIONS)
+
+
+def test_a_folder_is_held_to_its_manifest(model: Path) -> None:
+    """What was exported passes; another file, or another decision, is refused with both prints."""
+    described = fake_manifest()
+    written = described.model_copy(update={"fingerprint": fingerprint(model, described.decisions)})
+    verify(model, written)
+
+    with pytest.raises(ArtefactError, match=written.fingerprint):
+        verify(model, written.model_copy(update={"query_instruction": "another: "}))
+    (model / "model.safetensors").write_bytes(b"\x00\x01\x03")
+    with pytest.raises(ArtefactError, match=written.fingerprint):
+        verify(model, written)
+
+
+def test_a_folder_that_cannot_be_read(model: Path) -> None:
+    """Half a JSON file is refused by the folder's name."""
+    (model / "config.json").write_text('{"model_type": ')
+
+    with pytest.raises(ArtefactError, match=str(model)):
+        verify(model, fake_manifest())

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from space_app.core.errors import ExportError
-from space_app.model_file import ModelSpec, read
+from space_app.model_file import ModelSpec, read, with_precision
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +22,8 @@ def test_every_key(tmp_path: Path) -> None:
     assert read(path) == ModelSpec(
         id="acme/m",
         revision="abc",
+        backend="torch",
+        precision="fp32",
         query_instruction="q: ",
         document_instruction="d: ",
         max_length=128,
@@ -34,6 +36,8 @@ def test_every_key(tmp_path: Path) -> None:
         ('revision = "main"', "id"),
         ('id = "a/b"\nquantise = true', "quantise"),
         ('id = "a/b"\nbackend = "jax"', "backend"),
+        ('id = "a/b"\nprecision = "int4"', "precision"),
+        ('id = "a/b"\nbackend = "torch"\nprecision = "int8"', "fp32 only"),
         ('id = "a/b"\nmax_length = "long"', "max_length"),
         ('id = "a/b"\nmax_length = 4', "max_length"),
         ("id = ", "TOML"),
@@ -55,3 +59,18 @@ def test_no_such_file(tmp_path: Path) -> None:
     """A file that is not there is named."""
     with pytest.raises(ExportError, match=r"nothing\.toml cannot be read"):
         read(tmp_path / "nothing.toml")
+
+
+def test_usual_values() -> None:
+    """int8 by OpenVINO; torch has but one precision, which need not be named."""
+    usual, torch = ModelSpec(id="a/b"), ModelSpec(id="a/b", backend="torch")
+
+    assert (usual.backend, usual.precision) == ("openvino", "int8")
+    assert torch.precision == "fp32"
+
+
+def test_another_precision() -> None:
+    """The command line's precision replaces the file's, and obeys the same rules."""
+    assert with_precision(ModelSpec(id="a/b"), "bf16") == ModelSpec(id="a/b", precision="bf16")
+    with pytest.raises(ExportError, match="fp32 only"):
+        with_precision(ModelSpec(id="a/b", backend="torch"), "int8")

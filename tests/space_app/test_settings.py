@@ -24,6 +24,7 @@ def test_defaults(tmp_path: Path) -> None:
 
     assert (settings.host, settings.port) == ("0.0.0.0", 7860)  # noqa: S104 -- the default
     assert (settings.max_payload_mb, settings.max_inputs) == (10, 2048)
+    assert (settings.max_wait_seconds, settings.cache_bytes) == (30, 16 * 1024 * 1024)
     assert settings.api_keys == ()
     assert settings.threads >= 1
 
@@ -33,9 +34,11 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
     settings = read(
         tmp_path,
         EMBED_API_KEYS="a",
+        EMBED_CACHE_MB="0",
         EMBED_LOG_LEVEL="DEBUG",
         EMBED_MAX_INPUTS="5",
         EMBED_MAX_PAYLOAD_MB="3",
+        EMBED_MAX_WAIT_SECONDS="9",
         EMBED_THREADS="7",
         HOST="127.0.0.1",
         PORT="8000",
@@ -46,6 +49,8 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         api_keys=(ApiKey("key 1", "a"),),
         max_payload_mb=3,
         max_inputs=5,
+        max_wait_seconds=9,
+        cache_mb=0,
         threads=7,
         log_level="debug",
         host="127.0.0.1",
@@ -95,6 +100,8 @@ def test_keys_are_not_in_the_repr(tmp_path: Path) -> None:
         ("EMBED_MAX_INPUTS", "0"),
         ("EMBED_MAX_INPUTS", "many"),
         ("EMBED_MAX_PAYLOAD_MB", "1.5"),
+        ("EMBED_MAX_WAIT_SECONDS", "0"),
+        ("EMBED_CACHE_MB", "-1"),
         ("EMBED_THREADS", "-1"),
         ("EMBED_THREADS", "²"),
         ("EMBED_LOG_LEVEL", "loud"),

@@ -41,14 +41,20 @@ def _start_app(tmp_path: Path) -> StartApp:
     """Start an app over any embedder; keys and limits are the test's."""
 
     @contextmanager
-    def start(embedder: Embedder, *, keys: tuple[str, ...] = (KEY,)) -> Iterator[Running]:
+    def start(
+        embedder: Embedder, *, keys: tuple[str, ...] = (KEY,), **limits: int
+    ) -> Iterator[Running]:
         settings = Settings(
             model_dir=tmp_path,
             api_keys=tuple(ApiKey(f"key {n}", key) for n, key in enumerate(keys)),
-            max_payload_mb=1,
-            max_inputs=64,
+            **{"max_payload_mb": 1, "max_inputs": 64, **limits},
         )
-        service = Service(embedder, fake_manifest(), max_inputs=settings.max_inputs)
+        service = Service(
+            embedder,
+            fake_manifest(),
+            max_inputs=settings.max_inputs,
+            max_wait=settings.max_wait_seconds,
+        )
         with (
             serving(create_app(service, settings)) as url,
             httpx2.Client(

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,7 +65,7 @@ def test_wrong_fields(app: Running, path: str, body: Any, param: str | None) -> 
     assert reply.json()["error"]["param"] == param
 
 
-@pytest.mark.parametrize("tokens", [[1, 2, 3], [[1, 2], [3]]])
+@pytest.mark.parametrize("tokens", [[1, 2, 3], [[1, 2], [3]], [7] * 100_000])
 def test_token_numbers(app: Running, tokens: list[Any]) -> None:
     """Token numbers are a 400 that names the switch of the client that sends them."""
     reply = app.http.post("/v1/embeddings", json={"input": tokens})
@@ -113,6 +115,50 @@ def test_a_failure_inside(start_app: StartApp, caplog: pytest.LogCaptureFixture)
     ]
     assert all(record.exc_info is None for record in errors)
     assert SECRET not in caplog.text
+
+
+def test_a_failure_in_a_step_of_several_requests(
+    app: Running, embedder: FakeEmbedder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only the request whose text cannot be computed gets a 500; the server goes on."""
+    embedder.poison = "poison"
+    embedder.gate.clear()
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(app.http.post, "/embed", json={"text": "first"})
+        assert embedder.started.acquire(timeout=30)
+        others = [
+            threads.submit(app.http.post, "/embed", json={"text": text})
+            for text in ("good", f"poison {SECRET}", "sound")
+        ]
+        deadline = time.monotonic() + 30
+        while app.service.state.load.texts < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        embedder.gate.set()
+        statuses = [reply.result().status_code for reply in (first, *others)]
+
+    assert statuses == [200, 200, 500, 200]
+    assert len(embedder.steps) == 5
+    assert app.http.post("/embed", json={"text": "next"}).status_code == 200
+    assert SECRET not in caplog.text
+
+
+def test_too_much_work(start_app: StartApp, embedder: FakeEmbedder) -> None:
+    """What would wait too long is a 429 that says when to come again; it is not computed."""
+    embedder.gate.clear()
+    with start_app(embedder, max_wait_seconds=0) as app, ThreadPoolExecutor() as threads:
+        bulk = [f"text {n}" for n in range(60)]
+        first = threads.submit(app.http.post, "/v1/embeddings", json={"input": bulk})
+        assert embedder.started.acquire(timeout=30)
+        refused = app.http.post("/v1/embeddings", json={"input": [f"late {text}" for text in bulk]})
+        embedder.gate.set()
+        assert first.result().status_code == 200
+
+    assert refused.status_code == 429
+    assert refused.json()["error"]["code"] == "overloaded"
+    assert refused.json()["error"]["type"] == "rate_limit_error"
+    assert int(refused.headers["retry-after"]) >= 1
+    assert "late" not in str(embedder.steps)
 
 
 def test_no_input_in_the_log(app: Running, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,7 @@ from fakes.embedder import DIMENSIONS, QUERY_INSTRUCTION, FakeEmbedder, vector
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Running
+    from conftest import Running, StartApp
 
 LONG = "one two three four five six seven eight"
 
@@ -138,6 +138,47 @@ def test_base64_is_little_endian_float32(app: Running) -> None:
     assert np.frombuffer(raw, dtype="<f4").tolist() == is_vector_of("hello")
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["   ", "\n", "a\0b", "\0", "🙂👩‍👩‍👧", "שלום עולם", "‮مرحبا", "e\u0301", "\uffff"],  # noqa: PLE2502
+    ids=ascii,
+)
+def test_odd_texts(app: Running, text: str) -> None:
+    """Only spaces, NUL, emoji, right-to-left: whatever is a text has a vector, the same on both."""
+    assert embeddings(app, input=text) == [is_vector_of(text)]
+    assert embed(app, text=[text, "x"], input_type="document")["embeddings"] == [
+        is_vector_of(text),
+        is_vector_of("x"),
+    ]
+
+
+def test_texts_of_very_different_lengths(app: Running) -> None:
+    """Short, blank and long ones in one request come back in their order."""
+    texts = ["a", LONG * 500, " ", "b" * 300_000, LONG, *(f"x {n}" for n in range(40))]
+
+    assert embeddings(app, input=texts) == [is_vector_of(text) for text in texts]
+
+
+def test_2048_texts(start_app: StartApp) -> None:
+    """The most that OpenAI's clients send is answered in order, in both encodings; one more not."""
+    texts = [f"text {n}" for n in range(2048)]
+    with start_app(FakeEmbedder(), max_inputs=2048) as app:
+        assert embeddings(app, input=texts) == [is_vector_of(text) for text in texts]
+        body = {"input": texts, "encoding_format": "base64"}
+        items = app.http.post("/v1/embeddings", json=body).json()["data"]
+        found = [np.frombuffer(base64.b64decode(item["embedding"]), "<f4") for item in items]
+        np.testing.assert_array_equal(found, [vector(text) for text in texts])
+        assert app.http.post("/v1/embeddings", json={"input": [*texts, "x"]}).status_code == 422
+
+
+def test_ten_megabytes_of_one_word(start_app: StartApp) -> None:
+    """A word as long as a body may be is one text, and others are answered after it."""
+    word = "x" * (10 * 1024 * 1024 - 100)
+    with start_app(FakeEmbedder(), max_payload_mb=10) as app:
+        assert embeddings(app, input=word) == [is_vector_of(word)]
+        assert embed(app, text="next") == {"embedding": is_vector_of(QUERY_INSTRUCTION + "next")}
+
+
 def test_truncated_inputs_are_named(app: Running) -> None:
     """Which texts were cut is in the header and in the body."""
     texts = ["short", LONG, "short", LONG]
@@ -176,10 +217,43 @@ def test_info(app: Running) -> None:
     assert info["model"] == "acme/tiny-model"
     assert (info["dimensions"], info["max_length"]) == (DIMENSIONS, 6)
     assert (info["query_instruction"], info["document_instruction"]) == (QUERY_INSTRUCTION, "")
-    assert info["limits"] == {"max_payload_mb": 1, "max_inputs": 64}
+    assert info["limits"] == {"max_payload_mb": 1, "max_inputs": 64, "max_wait_seconds": 30}
     assert info["fingerprint"] == "feedc0de"
     assert info["api_key_required"] is True
     assert "canaries" not in info
+
+
+def test_no_cache_means_computed_anew(start_app: StartApp) -> None:
+    """HTTP's own way to ask for no remembered answer works on both routes."""
+    with start_app(FakeEmbedder()) as app:
+        for _ in range(2):
+            app.http.post("/embed", json={"text": "a"})
+        for path, body in (("/embed", {"text": "a"}), ("/v1/embeddings", {"input": "b"})):
+            app.http.post(path, json=body, headers={"Cache-Control": "no-cache"})
+        assert app.http.get("/info").json()["cache"]["hits"] == 1
+
+
+def test_info_says_how_it_is_doing(app: Running, embedder: FakeEmbedder) -> None:
+    """Whether it is warm, what waits, and what the cache is worth."""
+    embed(app, text="hello")
+    embed(app, text="hello")
+    embedder.gate.clear()
+    embedder.started.acquire(timeout=30)
+    busy = threading.Thread(target=embed, args=(app,), kwargs={"text": [f"{n}" for n in range(60)]})
+    busy.start()
+    embedder.started.acquire(timeout=30)
+    info = app.http.get("/info").json()
+    embedder.gate.set()
+    busy.join(timeout=30)
+
+    assert info["warm"] is False
+    assert set(info["queue"]) == {"texts", "tokens", "seconds"}
+    assert 0 < info["queue"]["texts"] < 60
+    assert info["queue"]["tokens"] == 2 * info["queue"]["texts"]
+    assert info["queue"]["seconds"] > 0
+    assert (info["cache"]["hits"], info["cache"]["misses"]) == (1, 61)
+    assert 0 < info["cache"]["bytes"] <= info["cache"]["max_bytes"]
+    assert info["cpu"] == {}
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/livez"])

@@ -23,8 +23,8 @@ TEXTS = [
 
 
 @pytest.fixture(name="embedder", scope="module")
-def _embedder(artefact: Path) -> TorchEmbedder:
-    return TorchEmbedder.load(artefact, threads=1)
+def _embedder(torch_artefact: Path) -> TorchEmbedder:
+    return TorchEmbedder.load(torch_artefact, threads=1)
 
 
 def test_vectors_are_those_of_sentence_transformers(embedder: TorchEmbedder, minilm: Path) -> None:
@@ -32,12 +32,12 @@ def test_vectors_are_those_of_sentence_transformers(embedder: TorchEmbedder, min
     reference = SentenceTransformer(str(minilm), device="cpu", local_files_only=True)
     wanted = reference.encode(TEXTS, normalize_embeddings=True, show_progress_bar=False)
 
-    np.testing.assert_allclose(embedder.embed(TEXTS).vectors, wanted, atol=1e-6)
+    np.testing.assert_allclose(embedder.embed(embedder.encode(TEXTS)), wanted, atol=1e-6)
 
 
 def test_vectors_are_float32_of_length_1(embedder: TorchEmbedder) -> None:
     """Each row is a unit vector that can be written out as it is."""
-    vectors = embedder.embed(TEXTS).vectors
+    vectors = embedder.embed(embedder.encode(TEXTS))
 
     assert vectors.dtype == np.float32
     assert vectors.flags.c_contiguous
@@ -45,8 +45,12 @@ def test_vectors_are_float32_of_length_1(embedder: TorchEmbedder) -> None:
 
 
 def test_tokens_are_counted_after_truncation(embedder: TorchEmbedder) -> None:
-    """Special tokens count, padding and what was cut do not."""
-    assert embedder.embed(["word", "word word", "word " * 400]).tokens == (3, 4, 256)
+    """Special tokens count, what was cut does not."""
+    assert [len(text) for text in embedder.encode(["word", "word word", "word " * 400])] == [
+        3,
+        4,
+        256,
+    ]
 
 
 @pytest.mark.parametrize(("words", "cut"), [(253, False), (254, False), (255, True), (900, True)])
@@ -56,32 +60,36 @@ def test_truncation_is_noticed_to_the_token(
     cut: bool,  # noqa: FBT001 -- the expectation
 ) -> None:
     """A text that just fits is whole; one token more is not."""
-    assert embedder.embed(["short", "word " * words]).truncated == (False, cut)
+    found = embedder.encode(["short", "word " * words])
+
+    assert [text.truncated for text in found] == [False, cut]
 
 
 def test_an_endless_text_is_cut_before_it_is_tokenised(embedder: TorchEmbedder) -> None:
     """Ten megabytes cost no more than what the model reads of them, and are called truncated."""
-    endless = embedder.embed(["word " * 2_000_000])
+    endless, long = embedder.encode(["word " * 2_000_000, "word " * 400])
 
-    assert endless.truncated == (True,)
-    np.testing.assert_allclose(endless.vectors, embedder.embed(["word " * 400]).vectors, atol=1e-6)
+    assert endless.truncated
+    assert endless.tokens.tolist() == long.tokens.tolist()
 
 
 def test_what_was_not_even_tokenised_counts_as_truncated(embedder: TorchEmbedder) -> None:
     """Words behind a desert of spaces are not read, and that is said."""
-    assert embedder.embed(["word" + " " * 100_000 + "word"]).truncated == (True,)
+    assert embedder.encode(["word" + " " * 100_000 + "word"])[0].truncated
 
 
 @pytest.mark.parametrize("broken", ["model.safetensors", "config.json", "tokenizer.json"])
-def test_a_damaged_artefact_does_not_load(artefact: Path, tmp_path: Path, broken: str) -> None:
+def test_a_damaged_artefact_does_not_load(
+    torch_artefact: Path, tmp_path: Path, broken: str
+) -> None:
     """Half a file is an ArtefactError that names the folder."""
-    for path in artefact.rglob("*"):
-        target = tmp_path / path.relative_to(artefact)
+    for path in torch_artefact.rglob("*"):
+        target = tmp_path / path.relative_to(torch_artefact)
         if path.is_dir():
             target.mkdir()
         elif path.name != broken:
             target.symlink_to(path)
-    content = (artefact / broken).read_bytes()
+    content = (torch_artefact / broken).read_bytes()
     (tmp_path / broken).write_bytes(content[: len(content) // 2])
 
     with pytest.raises(ArtefactError, match=str(tmp_path)):

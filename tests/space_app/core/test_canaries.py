@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from fakes.embedder import FakeEmbedder, fake_manifest
+from fakes.embedder import STEP_LENGTHS, STEP_TEXTS, FakeEmbedder, fake_manifest, vector
 
 from space_app.core import canaries
 from space_app.core.errors import ArtefactError
@@ -13,18 +12,18 @@ from space_app.core.errors import ArtefactError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from space_app.core.types import Embeddings, Matrix
+    from space_app.core.types import Encoded, Matrix
 
 
-@dataclass
-class Changed:
+class Changed(FakeEmbedder):
     """An embedder whose vectors are changed."""
 
-    change: Callable[[Matrix], Matrix]
+    def __init__(self, change: Callable[[Matrix], Matrix]):
+        super().__init__()
+        self.change = change
 
-    def embed(self, texts: Sequence[str]) -> Embeddings:
-        found = FakeEmbedder().embed(texts)
-        return replace(found, vectors=self.change(found.vectors))
+    def embed(self, step: Sequence[Encoded]) -> Matrix:
+        return self.change(super().embed(step))
 
 
 def test_the_same_vectors_pass() -> None:
@@ -46,3 +45,28 @@ def test_other_vectors_do_not(change: Callable[[Matrix], Matrix], complaint: str
     """Vectors of another size, length or direction are refused, and it is said which."""
     with pytest.raises(ArtefactError, match=complaint):
         canaries.check(Changed(change), fake_manifest())
+
+
+def test_more_texts_than_a_step_holds() -> None:
+    """Steps keep to the embedder's limits, and vectors come in the order of the texts."""
+    texts = [f"text {number} of many" for number in range(3 * STEP_TEXTS)]
+    embedder = FakeEmbedder()
+    vectors = canaries.embed_all(embedder, texts)
+
+    np.testing.assert_array_equal(vectors, [vector(text) for text in texts])
+    assert len(embedder.steps) == len(texts) * 4 // STEP_LENGTHS[-1]
+
+
+def test_vectors_are_held_to_those_of_the_export() -> None:
+    """Where int8 may be far from the reference, it must still be what it was at export."""
+    written = canaries.with_exported(FakeEmbedder(), fake_manifest(precision="int8"))
+    shift = np.linspace(0.05, 0.1, 8, dtype=np.float32)
+
+    def shifted(vectors: Matrix) -> Matrix:
+        moved = vectors + shift
+        return moved / np.linalg.norm(moved, axis=1, keepdims=True)
+
+    assert canaries.check(FakeEmbedder(), written) == pytest.approx(1)
+    assert canaries.check(Changed(shifted), fake_manifest(precision="int8")) > 0.96
+    with pytest.raises(ArtefactError, match=r"cosine 0\.9.*, at least 0\.998"):
+        canaries.check(Changed(shifted), written)

@@ -8,14 +8,20 @@ from fakes.embedder import fake_manifest
 
 from space_app.core import manifest
 from space_app.core.errors import ArtefactError
+from space_app.core.manifest import Quality, Refused
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
-    """A manifest survives the file, its vectors included."""
-    written = fake_manifest(query_instruction="Frage: ö ")
+    """A manifest survives the file, its vectors and its measured quality included."""
+    quality = Quality(texts=3, cosine_mean=0.99, cosine_min=0.9, rank=0.95)
+    written = fake_manifest(
+        query_instruction="Frage: ö ",
+        quality=quality,
+        refused=(Refused(precision="int8", quality=quality),),
+    )
     manifest.write(written, tmp_path)
 
     assert manifest.read(tmp_path) == written
@@ -26,7 +32,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     [
         ({"dimensions": 0}, "dimensions"),
         ({"canaries": []}, "canaries"),
-        ({"format": 2}, "format"),
+        ({"format": 1}, "format"),
         ({"fingerprint": None}, "fingerprint"),
     ],
 )

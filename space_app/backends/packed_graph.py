@@ -1,0 +1,105 @@
+"""The graph that is exported: a BERT-like encoder over packed texts, with pooling and length 1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn.functional import normalize
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_FIRST_POSITION = {"bert": 0, "roberta": 1, "xlm-roberta": 1, "camembert": 1}
+"""By model type: 0, or 1 where positions are counted from behind the padding's number."""
+
+ARCHITECTURES = tuple(_FIRST_POSITION)
+POOLINGS = ("cls", "mean")
+
+
+class PackedGraph(nn.Module):
+    """`ids`, `segment`, `position` (one number a token), `starts` (one a text) -> a row a text.
+
+    The rows beyond the last text mean nothing.
+    """
+
+    def __init__(self, encoder: Any, pooling: str):
+        super().__init__()
+        config = encoder.config
+        offset = _FIRST_POSITION[config.model_type]
+        self.first_position = offset and config.pad_token_id + offset
+        self.embeddings = encoder.embeddings
+        self.layers = (_Cls if pooling == "cls" else _Mean)(encoder.encoder.layer)
+
+    def forward(self, ids: Tensor, segment: Tensor, position: Tensor, starts: Tensor) -> Tensor:
+        """Compute one step."""
+        hidden: Tensor = self.embeddings(
+            input_ids=ids[None], position_ids=(position + self.first_position)[None]
+        )
+        own = segment[:, None] == segment[None, :]
+        return normalize(self.layers(hidden, own, segment, starts), dim=1)
+
+
+class ByteRows(nn.Module):
+    """An embedding table in int8, each row with a scale of its own.
+
+    The engine keeps it so; a quantised float table it would unfold in memory, to four times that.
+    """
+
+    def __init__(self, table: Tensor):
+        super().__init__()
+        scales = table.detach().abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
+        self.rows = nn.Buffer((table.detach() / scales).round().to(torch.int8))
+        self.scales = nn.Buffer(scales)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """The rows of these numbers."""
+        return self.rows[ids].to(self.scales.dtype) * self.scales[ids]
+
+
+class _Mean(nn.Module):
+    """The mean of a text's tokens."""
+
+    def __init__(self, layers: nn.ModuleList):
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, hidden: Tensor, own: Tensor, segment: Tensor, starts: Tensor) -> Tensor:
+        for layer in self.layers:
+            hidden = layer(hidden, attention_mask=own[None, None])
+        texts = torch.arange(starts.shape[0], device=starts.device)
+        belongs = (texts[:, None] == segment[None, :]).to(hidden.dtype)
+        # A row without a text has no tokens: not 0 divided by 0.
+        counts = belongs.sum(dim=1, keepdim=True).clamp(min=1)
+        return (belongs @ hidden[0]) / counts
+
+
+class _Cls(nn.Module):
+    """A text's first token; only these are computed in the last layer's second half."""
+
+    def __init__(self, layers: nn.ModuleList):
+        super().__init__()
+        self.layers = layers[:-1]
+        self.last: Any = layers[-1]
+
+    def forward(self, hidden: Tensor, own: Tensor, _: Tensor, starts: Tensor) -> Tensor:
+        for layer in self.layers:
+            hidden = layer(hidden, attention_mask=own[None, None])
+        first = hidden[:, starts]
+        attention = self.last.attention.self
+        heads = attention.num_attention_heads
+        seen = nn.functional.scaled_dot_product_attention(
+            _by_heads(attention.query(first), heads),
+            _by_heads(attention.key(hidden), heads),
+            _by_heads(attention.value(hidden), heads),
+            attn_mask=own[starts][None, None],
+            scale=attention.scaling,
+        )
+        mixed = self.last.attention.output(seen.transpose(1, 2).flatten(2), first)
+        rows: Tensor = self.last.output(self.last.intermediate(mixed), mixed)[0]
+        return rows
+
+
+def _by_heads(states: Tensor, heads: int) -> Tensor:
+    return states.reshape(*states.shape[:-1], heads, -1).transpose(1, 2)

@@ -1,0 +1,144 @@
+"""The thread that computes: asks the scheduler for a step, computes it, hands the vectors on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from space_app.core.scheduler import Scheduler
+from space_app.core.warming import Warming
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from space_app.core.scheduler import Load, Step
+    from space_app.core.types import Embedder, Encoded, Matrix
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A step; `warming` when its vectors are nobody's."""
+
+    step: Step
+    texts: Sequence[Encoded]
+    warming: bool = False
+
+
+class Computing:
+    """Computes what it is given, all requests' texts together. Any thread may give.
+
+    `deliver` gets the vectors of a step, `fail` the request whose texts cannot be computed and the
+    reason; both are called by the computing thread.
+    """
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        *,
+        deliver: Callable[[Step, Matrix], None],
+        fail: Callable[[int, Exception], None],
+    ):
+        self._embedder = embedder
+        self._deliver = deliver
+        self._fail = fail
+        self._scheduler = Scheduler(embedder.step_lengths, embedder.step_texts)
+        self._texts: dict[int, dict[int, Encoded]] = {}
+        self._warming = Warming(embedder.step_lengths)
+        self._closed = False
+        self._changed = threading.Condition()
+        """Guards everything here, and tells the thread that there is something to do."""
+        self._thread = threading.Thread(target=self._run, name="compute", daemon=True)
+        self._thread.start()
+
+    @property
+    def warm(self) -> bool:
+        """Whether a step of each length was computed."""
+        return self._warming.done
+
+    @property
+    def load(self) -> Load:
+        """What waits."""
+        with self._changed:
+            return self._scheduler.load()
+
+    def wait(self, *, texts: int, tokens: int) -> float:
+        """Seconds that a request of this size would wait for others."""
+        with self._changed:
+            return self._scheduler.wait(texts=texts, tokens=tokens)
+
+    def enter(self, request: int, *, texts: int, expected: int) -> None:
+        """A request is here; its texts are to be added, and it is to be dropped in the end."""
+        with self._changed:
+            self._scheduler.enter(request, texts=texts, expected=expected, now=time.monotonic())
+            self._texts[request] = {}
+
+    def add(self, request: int, texts: Iterable[tuple[int, Encoded]], *, expected: int) -> None:
+        """Texts of a request, by their position; `expected` guesses the tokens still to come."""
+        read = dict(texts)
+        lengths = [(position, len(text)) for position, text in read.items()]
+        with self._changed:
+            self._texts[request].update(read)
+            self._scheduler.add(request, lengths, expected=expected)
+            self._changed.notify()
+
+    def drop(self, request: int) -> None:
+        """Forget a request."""
+        with self._changed:
+            self._scheduler.drop(request)
+            self._texts.pop(request, None)
+
+    def warm_up(self, sample: Encoded) -> None:
+        """Compute steps of each length, of this text's tokens, whenever nothing else waits."""
+        with self._changed:
+            self._warming.begin(sample)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Finish the step that is being computed, drop the others, end the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (job := self._wait_for_job()) is not None:
+            self._compute(job)
+
+    def _wait_for_job(self) -> _Job | None:
+        with self._changed:
+            while not self._closed:
+                if (job := self._next_job()) is not None:
+                    return job
+                self._changed.wait()
+        return None
+
+    def _next_job(self) -> _Job | None:
+        if (step := self._scheduler.next_step(time.monotonic())) is not None:
+            return _Job(step, [self._texts[item.request][item.position] for item in step.items])
+        if (dummy := self._warming.next_step()) is not None:
+            return _Job(*dummy, warming=True)
+        return None
+
+    def _compute(self, job: _Job) -> None:
+        begun = time.perf_counter()
+        try:
+            vectors = self._embedder.embed(job.texts)
+        except Exception as error:  # noqa: BLE001 -- whatever a runtime raises, the server goes on
+            self._failed(job.step, error)
+        else:
+            with self._changed:
+                self._scheduler.observe(job.step, time.perf_counter() - begun)
+            if not job.warming:
+                self._deliver(job.step, vectors)
+        self._warming.computed(job.step.length)
+
+    def _failed(self, step: Step, error: Exception) -> None:
+        """Of several requests each has another try by itself, so that only the guilty one fails."""
+        if len(step.requests) > 1:
+            with self._changed:
+                self._scheduler.apart(step)
+            return
+        for request in step.requests:
+            self._fail(request, error)
