@@ -15,6 +15,8 @@ from space_app.backends.openvino import OpenVinoEmbedder, step_lengths
 from space_app.core import canaries, manifest
 from space_app.core.errors import ArtefactError
 from space_app.core.types import Encoded
+from space_app.export import export
+from space_app.model_file import ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +49,13 @@ print(json.dumps([lowest, sorted(unwanted & sys.modules.keys())]))
 @pytest.fixture(name="embedder", scope="module")
 def _embedder(artefact: Path) -> OpenVinoEmbedder:
     return OpenVinoEmbedder.load(artefact, max_length=256, arithmetic="fp32", threads=2)
+
+
+@pytest.fixture(name="bf16_artefact", scope="module")
+def _bf16_artefact(minilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bf16") / "model"
+    export(ModelSpec(id=str(minilm), precision="bf16"), folder)
+    return folder
 
 
 def cosines(vectors: Matrix, others: Matrix) -> list[float]:
@@ -143,6 +152,14 @@ def test_the_self_check_admits_other_cpus(artefact: Path, isa: str) -> None:
     lowest, _ = self_check(artefact, ONEDNN_MAX_CPU_ISA=isa)
 
     assert lowest > canaries.MIN_COSINE["int8"]
+
+
+@pytest.mark.parametrize("isa", ["AVX2", "AVX512_CORE_VNNI"])
+def test_bf16_starts_on_a_cpu_without_it(bf16_artefact: Path, isa: str) -> None:
+    """What was exported in bf16 is computed in fp32 where the CPU has no bf16, and passes."""
+    lowest, _ = self_check(bf16_artefact, ONEDNN_MAX_CPU_ISA=isa)
+
+    assert lowest > 0.999
 
 
 def test_the_self_check_admits_no_other_text(embedder: OpenVinoEmbedder, artefact: Path) -> None:
