@@ -13,7 +13,7 @@ import json
 import signal
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,10 +39,13 @@ def main() -> int:
     # So that a server is ended also when this is told to end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = _options()
+    scale = QUICK if options.quick else FULL
+    if options.rounds is not None:
+        scale = replace(scale, rounds=options.rounds, own_rounds=options.rounds)
     plan = Plan(
         parts=tuple(options.only or PARTS),
         servers=tuple(options.servers or RECIPES),
-        scale=QUICK if options.quick else FULL,
+        scale=scale,
         image=options.image,
     )
     machine, stolen, began = this_machine(), Stolen.now(), time.monotonic()
@@ -78,6 +81,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a short run that shows it works")
+    parser.add_argument("--rounds", metavar="N", type=int, help=f"{FULL.rounds} by default")
     parser.add_argument(
         "--only", metavar="PART", action="append", choices=PARTS, help=f"of {', '.join(PARTS)}"
     )
