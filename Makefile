@@ -46,7 +46,7 @@ fix: setup ## mend what can be mended by itself: style, generated pages
 	@$(VENV)/bin/ruff format .
 	@$(PYTHON) docs/generate.py
 
-build/model/manifest.json: | setup
+build/model/manifest.json: $(wildcard space_app/*.py space_app/backends/*.py) | setup
 	$(PYTHON) -m space_app.export "$(DEMO_WEIGHTS)" build/model
 
 serve: setup build/model/manifest.json ## run the server alone, with the demo's model, on port 7860
