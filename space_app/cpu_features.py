@@ -26,6 +26,8 @@ _FEATURES = (
 _INT8 = ("amx_int8", "avx512_vnni", "avx_vnni", "avx512f", "avx2", "i8mm", "asimddp", "asimd")
 """What int8 products are computed by, the first that is there."""
 
+_BF16 = ("amx_bf16", "avx512_bf16")
+
 _LIMITS = {
     "AVX2": {"avx2"},
     "AVX2_VNNI": {"avx2", "avx_vnni"},
@@ -41,19 +43,16 @@ _LIMITS = {
 
 @dataclass(frozen=True)
 class Cpu:
-    """A CPU: its name, what it has of what matters, and by what int8 is computed ("plain": none).
+    """A CPU: its name, what it has of what matters, and by what it computes int8 and bf16.
 
-    Two machines with the same `int8` make the same int8 vectors; others differ in the third digit.
+    "plain" is by nothing made for it. Two machines that have the same `int8` and `bf16` make the
+    same int8 vectors; others differ in the third digit.
     """
 
     name: str
     features: tuple[str, ...]
     int8: str
-
-    @property
-    def has_bf16(self) -> bool:
-        """Whether bf16 is computed by the CPU; without that it is slow, or not there at all."""
-        return not {"avx512_bf16", "amx_bf16"}.isdisjoint(self.features)
+    bf16: str
 
 
 def describe_cpu(cpuinfo: Path = _CPUINFO, *, limit: str | None = None) -> Cpu:
@@ -66,6 +65,7 @@ def describe_cpu(cpuinfo: Path = _CPUINFO, *, limit: str | None = None) -> Cpu:
         name=fields.get("model name", "unknown"),
         features=tuple(feature for feature in _FEATURES if feature in flags),
         int8=next((feature for feature in _INT8 if feature in flags), "plain"),
+        bf16=next((feature for feature in _BF16 if feature in flags), "plain"),
     )
 
 

@@ -85,8 +85,10 @@ def export(spec: ModelSpec, out: Path) -> Manifest:
             path.chmod(0o755 if path.is_dir() else 0o644)  # some are written for their owner only
         made = _manifest(spec, revision, exported, folder)
         _say("Checking it as the server does at its start")
-        embedder = backends.load(folder, made, threads=_CHECK_THREADS)
-        made = canaries.with_exported(embedder, made)
+        # fp32 is what CPUs compute in that have nothing better, which this one may have.
+        for arithmetic in dict.fromkeys(("fp32", made.arithmetic)):
+            embedder = backends.load(folder, made, threads=_CHECK_THREADS, arithmetic=arithmetic)
+            made = canaries.with_exported(embedder, made)
         _say(f"Lowest cosine {canaries.check(embedder, made):.6f}")
         manifest.write(made, folder)
     return made
@@ -131,6 +133,7 @@ def _manifest(spec: ModelSpec, revision: str | None, exported: Exported, folder:
         libraries={name: version(name) for name in _LIBRARIES},
         quality=exported.quality,
         refused=exported.refused,
+        compiled=exported.compiled,
         canaries=exported.canaries,
         fingerprint="none yet",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from space_app import fingerprint
@@ -20,8 +21,10 @@ Say = Callable[[str], None]
 """Takes a line of progress."""
 
 
-def load(folder: Path, manifest: Manifest, *, threads: int) -> Embedder:
-    """Load an artefact with the backend that its manifest names.
+def load(
+    folder: Path, manifest: Manifest, *, threads: int, arithmetic: str | None = None
+) -> Embedder:
+    """Load an artefact with the backend that its manifest names, and in its arithmetic or another.
 
     Raises:
         ArtefactError: its files are not those that its fingerprint was taken of, or do not load,
@@ -35,7 +38,13 @@ def load(folder: Path, manifest: Manifest, *, threads: int) -> Embedder:
             next_step="Export the model again with this version.",
         )
     fingerprint.verify(folder, manifest)
-    return loader(folder, manifest, threads)
+    return loader(folder, manifest, threads, arithmetic or manifest.arithmetic)
+
+
+def require(manifest: Manifest) -> None:
+    """Import the runtime of an artefact's backend ahead of `load`, which then need not."""
+    if manifest.backend in _LOADERS:
+        import_module(f"space_app.backends.{manifest.backend}")
 
 
 def export(source: Path, spec: ModelSpec, folder: Path, say: Say) -> Exported:
@@ -43,15 +52,19 @@ def export(source: Path, spec: ModelSpec, folder: Path, say: Say) -> Exported:
     return _EXPORTERS[spec.backend](source, spec, folder, say)
 
 
-def _openvino(folder: Path, manifest: Manifest, threads: int) -> Embedder:
+def _openvino(folder: Path, manifest: Manifest, threads: int, arithmetic: str) -> Embedder:
     from space_app.backends.openvino import OpenVinoEmbedder  # noqa: PLC0415 -- may not be there
 
     return OpenVinoEmbedder.load(
-        folder, max_length=manifest.max_length, arithmetic=manifest.arithmetic, threads=threads
+        folder,
+        max_length=manifest.max_length,
+        arithmetic=arithmetic,
+        threads=threads,
+        kept=manifest.compiled,
     )
 
 
-def _torch(folder: Path, _: Manifest, threads: int) -> Embedder:
+def _torch(folder: Path, _: Manifest, threads: int, _arithmetic: str) -> Embedder:
     from space_app.backends.torch import TorchEmbedder  # noqa: PLC0415 -- seconds to import
 
     return TorchEmbedder.load(folder, threads=threads)
@@ -69,7 +82,7 @@ def _torch_export(source: Path, spec: ModelSpec, folder: Path, say: Say) -> Expo
     return torch_export.export(source, spec, folder, say)
 
 
-_LOADERS: dict[str, Callable[[Path, Manifest, int], Embedder]] = {
+_LOADERS: dict[str, Callable[[Path, Manifest, int, str], Embedder]] = {
     "openvino": _openvino,
     "torch": _torch,
 }

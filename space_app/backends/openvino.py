@@ -1,30 +1,37 @@
-"""The openvino backend: an exported graph on the CPU, every step at one of few lengths."""
+"""The openvino backend: an exported graph on the CPU, every step at one of few shapes."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import openvino as ov
 
+from space_app.backends.compiled import compile_graph
 from space_app.backends.pack import Pack, texts_in
 from space_app.backends.reading import Reader
 from space_app.backends.resident import release
 from space_app.core.errors import ArtefactError
+from space_app.core.types import Shape, Side
 from space_app.cpu_features import describe_cpu
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from space_app.core.types import Encoded, Matrix
+    from space_app.core.manifest import Compiled
+    from space_app.core.types import Encoded, Matrix, Token
 
 FILE_NAME = "model.xml"
 STEP_TEXTS = 32
-_STEP_LENGTHS = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+_HALF = {"fp32": (), "bf16": ("amx_bf16", "avx512_bf16"), "mixed": ("amx_bf16",)}
+"""By an artefact's arithmetic: the CPUs that compute it in bf16, the others in fp32."""
+
+_WIDTHS = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+_ROWS = (Shape(2, 256), Shape(4, 128))
 """The engine builds its code anew for each shape that it meets (20 to 35 ms, 8 MB), so that only
-these exist; longer ones where a model reads more."""
+these exist: one row of any of the widths, and the longest step in several rows, between which there
+is no attention to compute. Where a model reads more, there are wider rows."""
 
 
 class OpenVinoEmbedder:
@@ -32,60 +39,75 @@ class OpenVinoEmbedder:
 
     step_texts = STEP_TEXTS
 
-    def __init__(self, compiled: ov.CompiledModel, reader: Reader, *, max_length: int):
+    def __init__(
+        self, compiled: ov.CompiledModel, reader: Reader, *, max_length: int, arithmetic: str
+    ):
+        self.arithmetic = arithmetic
         self.max_length = max_length
-        self.step_lengths = step_lengths(max_length)
+        self.step_shapes = step_shapes(max_length)
         self._request = compiled.create_infer_request()
         self._reader = reader
-        self._packs = [Pack(length, texts_in(length, STEP_TEXTS)) for length in self.step_lengths]
+        self._packs = [Pack(shape, texts_in(shape, STEP_TEXTS)) for shape in self.step_shapes]
 
     @classmethod
-    def load(cls, folder: Path, *, max_length: int, arithmetic: str, threads: int) -> Self:
+    def load(
+        cls,
+        folder: Path,
+        *,
+        max_length: int,
+        arithmetic: str,
+        threads: int,
+        kept: Compiled | None = None,
+    ) -> Self:
         """Load an artefact's graph and tokenizer; raises ArtefactError."""
         reader = Reader.load(folder, max_length)
         try:
-            compiled = ov.Core().compile_model(
-                str(folder / FILE_NAME),
-                "CPU",
-                {
-                    "INFERENCE_PRECISION_HINT": _hint(arithmetic),
-                    "INFERENCE_NUM_THREADS": threads,
-                    "NUM_STREAMS": 1,
-                },
-            )
+            told = settings(arithmetic, threads)
+            compiled = compile_graph(folder / FILE_NAME, told, kept)
         except RuntimeError as error:
             raise ArtefactError(
                 f"The model in {folder} does not load.",
                 cause=f"OpenVINO {ov.get_version()} refuses it.",
                 next_step="Export it again with the libraries of requirements.txt.",
             ) from error
-        embedder = cls(compiled, reader, max_length=max_length)
+        computed = "bf16" if told["INFERENCE_PRECISION_HINT"] == "bf16" else "fp32"
+        embedder = cls(compiled, reader, max_length=max_length, arithmetic=computed)
         # The first step of all is when weights are laid out anew; the file's are not read again.
-        embedder.embed(embedder.encode([""]))
+        embedder.embed([embedder.encode([""])])
         release((folder / FILE_NAME).with_suffix(".bin"))
         return embedder
 
-    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+    def encode(self, texts: Sequence[str], side: Side = Side.RIGHT) -> list[Encoded]:
         """As Embedder.encode."""
-        return self._reader.read(texts)
+        return self._reader.read(texts, side)
 
-    def embed(self, step: Sequence[Encoded]) -> Matrix:
+    def tokenise(self, text: str, *, special: bool) -> list[Token]:
+        """As Embedder.tokenise."""
+        return self._reader.tokens(text, special=special)
+
+    def embed(self, step: Sequence[Sequence[Encoded]]) -> Matrix:
         """As Embedder.embed."""
-        tokens = sum(map(len, step))
-        pack = self._packs[bisect_left(self.step_lengths, tokens)]
+        totals = [sum(map(len, row)) for row in step]
+        pack = next(pack for pack in self._packs if pack.shape.holds(totals))
         pack.fill(step)
-        rows = self._request.infer(pack.inputs(), share_inputs=True, share_outputs=True)[0]
-        return np.array(rows[: len(step)])
+        found = self._request.infer(pack.inputs(), share_inputs=True, share_outputs=True)[0]
+        return np.array(found[: sum(map(len, step))])
 
 
-def _hint(arithmetic: str) -> str:
-    """The engine's name of an arithmetic; bf16 where the CPU has it: elsewhere it is imitated."""
-    return "bf16" if arithmetic == "bf16" and describe_cpu().has_bf16 else "f32"
+def settings(arithmetic: str, threads: int) -> dict[str, str | int]:
+    """What the engine is told; bf16 only where the CPU has it: elsewhere it is imitated."""
+    half = describe_cpu().bf16 in _HALF[arithmetic]
+    return {
+        "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+    }
 
 
-def step_lengths(max_length: int) -> tuple[int, ...]:
-    """The lengths of steps: the usual ones, and doubled ones until the longest text fits."""
-    lengths = list(_STEP_LENGTHS)
-    while lengths[-1] < max_length:
-        lengths.append(lengths[-1] * 2)
-    return tuple(lengths)
+def step_shapes(max_length: int) -> tuple[Shape, ...]:
+    """The shapes of steps: the usual ones, and doubled ones until the longest text fits."""
+    widths = list(_WIDTHS)
+    while widths[-1] < max_length:
+        widths.append(widths[-1] * 2)
+    shapes = [Shape(1, width) for width in widths] + list(_ROWS)
+    return tuple(sorted(shapes, key=lambda shape: (shape.tokens, shape.width)))

@@ -19,9 +19,9 @@ POOLINGS = ("cls", "mean")
 
 
 class PackedGraph(nn.Module):
-    """`ids`, `segment`, `position` (one number a token), `starts` (one a text) -> a row a text.
+    """`ids`, `segment`, `position` (rows of one number a token), `starts` (one a text) -> vectors.
 
-    The rows beyond the last text mean nothing.
+    There is one for each of `starts`; those beyond the last text mean nothing.
     """
 
     def __init__(self, encoder: Any, pooling: str):
@@ -34,11 +34,9 @@ class PackedGraph(nn.Module):
 
     def forward(self, ids: Tensor, segment: Tensor, position: Tensor, starts: Tensor) -> Tensor:
         """Compute one step."""
-        hidden: Tensor = self.embeddings(
-            input_ids=ids[None], position_ids=(position + self.first_position)[None]
-        )
-        own = segment[:, None] == segment[None, :]
-        return normalize(self.layers(hidden, own, segment, starts), dim=1)
+        hidden: Tensor = self.embeddings(input_ids=ids, position_ids=position + self.first_position)
+        own = segment[:, None, :, None] == segment[:, None, None, :]
+        return normalize(self.layers(hidden, own, segment.reshape(-1), starts), dim=1)
 
 
 class ByteRows(nn.Module):
@@ -67,12 +65,12 @@ class _Mean(nn.Module):
 
     def forward(self, hidden: Tensor, own: Tensor, segment: Tensor, starts: Tensor) -> Tensor:
         for layer in self.layers:
-            hidden = layer(hidden, attention_mask=own[None, None])
+            hidden = layer(hidden, attention_mask=own)
         texts = torch.arange(starts.shape[0], device=starts.device)
         belongs = (texts[:, None] == segment[None, :]).to(hidden.dtype)
         # A row without a text has no tokens: not 0 divided by 0.
         counts = belongs.sum(dim=1, keepdim=True).clamp(min=1)
-        return (belongs @ hidden[0]) / counts
+        return (belongs @ hidden.flatten(0, 1)) / counts
 
 
 class _Cls(nn.Module):
@@ -83,9 +81,11 @@ class _Cls(nn.Module):
         self.layers = layers[:-1]
         self.last: Any = layers[-1]
 
-    def forward(self, hidden: Tensor, own: Tensor, _: Tensor, starts: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, own: Tensor, segment: Tensor, starts: Tensor) -> Tensor:
         for layer in self.layers:
-            hidden = layer(hidden, attention_mask=own[None, None])
+            hidden = layer(hidden, attention_mask=own)
+        # Texts of all rows in one: of their first tokens there are few.
+        hidden = hidden.reshape(1, -1, hidden.shape[-1])
         first = hidden[:, starts]
         attention = self.last.attention.self
         heads = attention.num_attention_heads
@@ -93,7 +93,7 @@ class _Cls(nn.Module):
             _by_heads(attention.query(first), heads),
             _by_heads(attention.key(hidden), heads),
             _by_heads(attention.value(hidden), heads),
-            attn_mask=own[starts][None, None],
+            attn_mask=(segment[starts][:, None] == segment[None, :])[None, None],
             scale=attention.scaling,
         )
         mixed = self.last.attention.output(seen.transpose(1, 2).flatten(2), first)

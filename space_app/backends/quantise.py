@@ -16,6 +16,7 @@ from nncf.quantization.advanced_parameters import (
 )
 
 from space_app.backends.pack import Pack
+from space_app.core.types import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,6 +64,6 @@ def _packs(texts: Sequence[Encoded]) -> Iterator[dict[str, Tokens]]:
 
 
 def _inputs(step: Sequence[Encoded]) -> dict[str, Tokens]:
-    pack = Pack(sum(map(len, step)), len(step))
-    pack.fill(step)
+    pack = Pack(Shape(1, sum(map(len, step))), len(step))
+    pack.fill([step])
     return pack.inputs()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from space_app.core.errors import ArtefactError
-from space_app.core.types import Encoded
+from space_app.core.types import Encoded, Side, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from tokenizers import Encoding
 
 FILE_NAME = "tokenizer.json"
 CHARACTERS_PER_TOKEN = 250
@@ -33,6 +37,8 @@ class Reader:
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_length)
         self._tokenizer = tokenizer
+        self._max_length = max_length
+        self._special = tokenizer.num_special_tokens_to_add(is_pair=False)
         self._most_characters = max_length * CHARACTERS_PER_TOKEN
 
     @classmethod
@@ -47,15 +53,61 @@ class Reader:
                 next_step="Export the model again.",
             ) from error
 
-    def read(self, texts: Sequence[str]) -> list[Encoded]:
+    def read(self, texts: Sequence[str], side: Side = Side.RIGHT) -> list[Encoded]:
         """As Embedder.encode."""
-        shown = [text[: self._most_characters] for text in texts]
+        if side is Side.LEFT:
+            shown = [text[-self._most_characters :] for text in texts]
+            encodings = self._cutting_left.encode_batch_fast(shown)
+        else:
+            shown = [text[: self._most_characters] for text in texts]
+            encodings = self._tokenizer.encode_batch_fast(shown)
         return [
-            Encoded(
-                tokens=np.array(encoding.ids, dtype=np.int64),
-                truncated=bool(encoding.overflowing) or len(part) < len(text),
-            )
-            for text, part, encoding in zip(
-                texts, shown, self._tokenizer.encode_batch_fast(shown), strict=True
+            self._encoded(encoding, cut=len(part) < len(text))
+            for text, part, encoding in zip(texts, shown, encodings, strict=True)
+        ]
+
+    def tokens(self, text: str, *, special: bool) -> list[Token]:
+        """As Embedder.tokenise."""
+        encoding = self._uncut.encode(text, add_special_tokens=special)
+        at = _bytes_before(text)
+        return [
+            Token(number, name, special=True, start=None, stop=None)
+            if is_special
+            else Token(number, text[start:stop], special=False, start=at(start), stop=at(stop))
+            for number, name, is_special, (start, stop) in zip(
+                encoding.ids,
+                encoding.tokens,
+                encoding.special_tokens_mask,
+                encoding.offsets,
+                strict=True,
             )
         ]
+
+    def _encoded(self, encoding: Encoding, *, cut: bool) -> Encoded:
+        rest = encoding.overflowing
+        return Encoded(
+            tokens=np.array(encoding.ids, dtype=np.int64),
+            truncated=bool(rest) or cut,
+            beyond=sum(len(part) - self._special for part in rest),
+        )
+
+    @cached_property
+    def _cutting_left(self) -> Tokenizer:
+        """Which side is cut is a property of a tokenizer, and two threads read at once."""
+        copy = Tokenizer.from_str(self._tokenizer.to_str())
+        copy.enable_truncation(self._max_length, direction="left")
+        return copy
+
+    @cached_property
+    def _uncut(self) -> Tokenizer:
+        copy = Tokenizer.from_str(self._tokenizer.to_str())
+        copy.no_truncation()
+        return copy
+
+
+def _bytes_before(text: str) -> Callable[[int], int]:
+    """How many bytes come before a character."""
+    if text.isascii():
+        return int
+    before = [0, *accumulate(len(character.encode("utf-8", "surrogatepass")) for character in text)]
+    return before.__getitem__

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from space_app.core.manifest import Canary, Quality, Refused
+    from space_app.core.manifest import Canary, Compiled, Quality, Refused
 
 CANARY_QUERY = "how do I reset my password?"
 CANARY_DOCUMENTS = (
@@ -33,3 +33,4 @@ class Exported:
     canaries: tuple[Canary, ...]
     quality: Quality | None = None
     refused: tuple[Refused, ...] = ()
+    compiled: Compiled | None = None

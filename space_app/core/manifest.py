@@ -21,12 +21,13 @@ class _Part(BaseModel):
 class Canary(_Part):
     """A text as the embedder gets it, and the vector that sentence-transformers makes of it.
 
-    `exported` is the vector that the artefact itself made of it when it was exported.
+    `exported` has the vectors that the artefact itself made of it when it was exported, by the
+    arithmetic that they were computed in.
     """
 
     text: str
     vector: tuple[float, ...]
-    exported: tuple[float, ...] | None = None
+    exported: dict[str, tuple[float, ...]] = {}
 
 
 class Quality(_Part):
@@ -41,6 +42,16 @@ class Quality(_Part):
     rank: float
 
 
+class Compiled(_Part):
+    """The graph as it was compiled at the export, for machines on which all of this is the same.
+
+    It decides no vector and is no part of the fingerprint: without it a server compiles by itself.
+    """
+
+    made_for: tuple[str, ...]
+    sha256: str
+
+
 class Refused(_Part):
     """A precision that was tried first, and what was measured of it: too little."""
 
@@ -52,10 +63,11 @@ class Manifest(_Part):
     """One artefact. `revision` is the model's commit, None for a local folder.
 
     `precision` is what the weights and the big products are computed in, `arithmetic` everything
-    else. `quality` is None where the backend is the reference itself.
+    else ("mixed": bf16 on CPUs with AMX, fp32 on others). `quality` is None where the backend is
+    the reference itself.
     """
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     model: Annotated[str, Field(min_length=1)]
     revision: str | None
     backend: str
@@ -69,6 +81,7 @@ class Manifest(_Part):
     libraries: dict[str, str]
     quality: Quality | None = None
     refused: tuple[Refused, ...] = ()
+    compiled: Compiled | None = None
     canaries: Annotated[tuple[Canary, ...], Field(min_length=1)]
     fingerprint: Annotated[str, Field(min_length=1)]
 

@@ -9,53 +9,61 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from space_app.core.types import Shape
+
 _GUESS = 1 / 2000
 """Seconds for a token before anything was measured."""
 
-_STEEPEST = 1.25
-"""A step of n times the length takes n to the power of this at most: attention grows faster."""
+_STEEPEST = 0.5
+"""A token in a row n times as wide takes n to the power of this at most, by attention's growth."""
 
 _RECENT = 32
 _WEIGHT = 0.1
 
 
 class Pace:
-    """Seconds of a step, by its length.
+    """Seconds of a step, by its shape.
 
-    The quickest of the last steps counts: others of the machine only ever make one slower. A length
+    The quickest of the last steps counts: others of the machine only ever make one slower. A shape
     that was not taken for long is corrected by its neighbours.
     """
 
-    def __init__(self, lengths: Sequence[int]):
-        self._taken: dict[int, deque[float]] = {length: deque(maxlen=_RECENT) for length in lengths}
-        self._seen: set[int] = set()
-        self._seconds = {length: length * _GUESS for length in lengths}
+    def __init__(self, shapes: Sequence[Shape]):
+        self._taken: dict[Shape, deque[float]] = {shape: deque(maxlen=_RECENT) for shape in shapes}
+        self._seen: set[Shape] = set()
+        self._seconds = {shape: shape.tokens * _GUESS for shape in shapes}
         self._slowdown = 1.0
 
-    def observe(self, length: int, seconds: float) -> None:
-        """A step of this length took so long."""
-        if length not in self._seen:
-            # The first step of a length builds what the later ones use.
-            self._seen.add(length)
+    def observe(self, shape: Shape, seconds: float) -> None:
+        """A step of this shape took so long."""
+        if shape not in self._seen:
+            # The first step of a shape builds what the later ones use.
+            self._seen.add(shape)
             return
-        self._taken[length].append(max(seconds, 1e-9))
+        self._taken[shape].append(max(seconds, 1e-9))
         self._seconds = {each: self._estimate(each) for each in self._taken}
-        ratio = seconds / self._seconds[length]
+        ratio = seconds / self._seconds[shape]
         self._slowdown += _WEIGHT * (ratio - self._slowdown)
 
-    def seconds(self, length: int) -> float:
+    def seconds(self, shape: Shape) -> float:
         """What a step costs when nothing else disturbs it."""
-        return self._seconds[length]
+        return self._seconds[shape]
 
     @property
     def seconds_per_token(self) -> float:
-        """Of full steps of the best length, as slow as they have been of late."""
-        best = min(seconds / length for length, seconds in self._seconds.items())
+        """Of full steps of the best shape, as slow as they have been of late."""
+        best = min(seconds / shape.tokens for shape, seconds in self._seconds.items())
         return best * self._slowdown
 
-    def _estimate(self, length: int) -> float:
+    def _estimate(self, shape: Shape) -> float:
         return min(
-            min(taken) * math.pow(max(length / other, 1), _STEEPEST)
+            min(taken) * _times_at_most(other, shape)
             for other, taken in self._taken.items()
             if taken
         )
+
+
+def _times_at_most(measured: Shape, shape: Shape) -> float:
+    """How many times as long as a measured step another one takes, if it was measured well."""
+    wider = max(shape.width / measured.width, 1)
+    return max(shape.tokens / measured.tokens, 1) * math.pow(wider, _STEEPEST)

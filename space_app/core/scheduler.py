@@ -20,6 +20,8 @@ from space_app.core.packing import pack
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from space_app.core.types import Shape
+
 
 class Kind(Enum):
     """How a request is scheduled."""
@@ -61,10 +63,15 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Step:
-    """Texts that are computed together; `length` of the embedder's is what they cost."""
+    """Texts that are computed together, in rows; `shape` of the embedder's is what they cost."""
 
-    items: tuple[Item, ...]
-    length: int
+    rows: tuple[tuple[Item, ...], ...]
+    shape: Shape
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """All texts, in the order of the rows."""
+        return tuple(item for row in self.rows for item in row)
 
     @property
     def requests(self) -> frozenset[int]:
@@ -115,9 +122,10 @@ class Scheduler:
     `now` is any clock's seconds, as long as it is always the same clock's.
     """
 
-    def __init__(self, lengths: Sequence[int], most_texts: int):
-        self.pace = Pace(lengths)
-        self._lengths = tuple(lengths)
+    def __init__(self, shapes: Sequence[Shape], most_texts: int):
+        self.pace = Pace(shapes)
+        self._shapes = tuple(shapes)
+        self._widest = max(shape.width for shape in shapes)
         self._most_texts = most_texts
         self._waiting: dict[int, _Waiting] = {}
         self._apart: deque[Step] = deque()
@@ -137,7 +145,7 @@ class Scheduler:
         """Texts of a request are tokenised: position and tokens; `expected` guesses the others."""
         waiting = self._waiting[request]
         items = [Item(tokens, request, position) for position, tokens in texts]
-        if any(not 0 < item.tokens <= self._lengths[-1] for item in items):
+        if any(not 0 < item.tokens <= self._widest for item in items):
             raise ValueError("a text that fits into no step: this is a bug of the embedder's")
         waiting.items = sorted(waiting.items + items)
         tokens = sum(item.tokens for item in items)
@@ -158,8 +166,9 @@ class Scheduler:
         Only for a step of several requests: one that fails alone fails again.
         """
         for request in sorted(step.requests & self._waiting.keys()):
-            items = tuple(item for item in step.items if item.request == request)
-            self._apart.append(Step(items, self._fitting(sum(item.tokens for item in items))))
+            own = (tuple(item for item in row if item.request == request) for row in step.rows)
+            rows = tuple(row for row in own if row)
+            self._apart.append(Step(rows, self._fitting(rows)))
 
     def next_step(self, now: float) -> Step | None:
         """What to compute now; None when nothing waits."""
@@ -179,7 +188,7 @@ class Scheduler:
 
     def observe(self, step: Step, seconds: float) -> None:
         """A step took so long."""
-        self.pace.observe(step.length, seconds)
+        self.pace.observe(step.shape, seconds)
 
     def wait(self, *, texts: int, tokens: int) -> float:
         """Seconds that a request of this size would wait for others."""
@@ -210,27 +219,25 @@ class Scheduler:
         return sorted(found, key=lambda w: w.served) if kind is Kind.BULK else found
 
     def _owes(self, bulk: Sequence[_Waiting]) -> bool:
-        needed = self._fitting(bulk[0].items[-1].tokens) if bulk else 0
-        return bool(bulk) and self._owed >= self.pace.seconds(needed)
+        return bool(bulk) and self._owed >= self.pace.seconds(self._fitting((bulk[0].items[-1:],)))
 
     def _packed(self, order: Sequence[_Waiting], now: float) -> Step:
         leader, anchor = order[0].kind, order[0].items[-1]
         costs = self._costs(anchor.tokens, leader, now)
-        first = self._first(order, at_most=max(costs))
-        tokens = sum(item.tokens for item in first)
+        first = self._first(order, at_most=max(shape.width for shape in costs))
         each = max(_CANDIDATES // len(order), 4)
         taken = {id(item) for item in first}
-        candidates = [
+        texts = first + [
             item for waiting in order for item in waiting.spread(each) if id(item) not in taken
         ]
         packed = pack(
-            tokens,
-            [item.tokens for item in candidates],
-            most=self._most_texts - len(first) + 1,
-            seconds={length: cost for length, cost in costs.items() if length >= tokens},
+            [item.tokens for item in texts],
+            anchors=len(first),
+            most=self._most_texts,
+            seconds=costs,
         )
-        chosen = (candidates[index] for index in packed.chosen)
-        step = Step((*first, *chosen), packed.length)
+        rows = tuple(tuple(texts[index] for index in row) for row in packed.rows)
+        step = Step(rows, packed.shape)
         self._account(step, leader)
         return step
 
@@ -244,28 +251,31 @@ class Scheduler:
                 return [item for waiting in interactive for item in waiting.items]
         return order[0].items[-1:]
 
-    def _costs(self, anchor: int, leader: Kind, now: float) -> dict[int, float]:
-        """The lengths that the next step may have, and what they cost."""
-        fitting = [length for length in self._lengths if length >= anchor]
-        costs = {length: self.pace.seconds(length) for length in fitting}
+    def _costs(self, anchor: int, leader: Kind, now: float) -> dict[Shape, float]:
+        """The shapes that the next step may have, and what they cost."""
+        fitting = [shape for shape in self._shapes if shape.width >= anchor]
+        costs = {shape: self.pace.seconds(shape) for shape in fitting}
         if now - self._interactive_at > RECENT_SECONDS:
             permitted = fitting
         else:
-            longest = SHORT_STEP[leader] * self.pace.seconds(self._lengths[0])
+            longest = SHORT_STEP[leader] * self.pace.seconds(self._shapes[0])
             enough = self._enough(leader)
-            permitted = [n for n in fitting if costs[n] <= longest or n <= enough] or fitting[:1]
-        return {length: costs[length] + _OVERHEAD for length in permitted}
+            permitted = [
+                shape for shape in fitting if costs[shape] <= longest or shape.tokens <= enough
+            ] or fitting[:1]
+        return {shape: costs[shape] + _OVERHEAD for shape in permitted}
 
     def _enough(self, leader: Kind) -> int:
-        """The length that holds all interactive texts: done together, they are done soon."""
+        """The tokens that hold all interactive texts: done together, they are done soon."""
         if leader is Kind.BULK:
             return 0
         tokens = self._tokens(Kind.INTERACTIVE)
-        return next((n for n in self._lengths if n >= tokens), self._lengths[-1])
+        sizes = (shape.tokens for shape in self._shapes)
+        return next((size for size in sizes if size >= tokens), self._shapes[-1].tokens)
 
     def _account(self, step: Step, leader: Kind) -> None:
         """Take the texts out of their requests, and write down who was given what."""
-        seconds = self.pace.seconds(step.length)
+        seconds = self.pace.seconds(step.shape)
         given = 0
         for item in step.items:
             waiting = self._waiting[item.request]
@@ -275,14 +285,15 @@ class Scheduler:
             if waiting.kind is Kind.BULK:
                 given += item.tokens
         if leader is Kind.BULK:
-            self._served = max(self._served, self._waiting[step.items[0].request].served)
+            self._served = max(self._served, self._waiting[step.rows[0][0].request].served)
             self._owed = max(-seconds, self._owed - seconds)
         else:
             share = given / sum(item.tokens for item in step.items)
             self._owed = max(-seconds, self._owed + seconds * (BULK_SHARE - share))
 
-    def _fitting(self, tokens: int) -> int:
-        return next(length for length in self._lengths if length >= tokens)
+    def _fitting(self, rows: Sequence[Sequence[Item]]) -> Shape:
+        totals = [sum(item.tokens for item in row) for row in rows]
+        return next(shape for shape in self._shapes if shape.holds(totals))
 
 
 def _kind(texts: int, tokens: int) -> Kind:

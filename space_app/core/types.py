@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,17 +23,53 @@ class Role(StrEnum):
     DOCUMENT = "document"
 
 
+class Side(StrEnum):
+    """Where a text that is too long is cut."""
+
+    RIGHT = "right"
+    LEFT = "left"
+
+
 @dataclass(frozen=True)
 class EmbedRequest:
     """Texts of one role; `dimensions` keeps the first so many components, None all of them.
 
-    `anew` has all of them computed, whatever is remembered of earlier requests.
+    `anew` has all of them computed, whatever is remembered of earlier requests. A text that is too
+    long is cut at a side; without `truncate` the request is refused.
     """
 
     texts: tuple[str, ...]
     role: Role
     dimensions: int | None = None
     anew: bool = False
+    truncate: bool = True
+    side: Side = Side.RIGHT
+
+
+class Phase(NamedTuple):
+    """A stretch of work, between two moments of `time.perf_counter`."""
+
+    name: str
+    begun: float
+    ended: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.ended - self.begun
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Where a request's time went, in seconds: read, waiting, and in the steps it had texts in.
+
+    Of a big request texts are read while others are computed; `phases` says when.
+    """
+
+    tokenise: float = 0.0
+    queue: float = 0.0
+    compute: float = 0.0
+    phases: tuple[Phase, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,39 +82,80 @@ class Embeddings:
     vectors: Matrix
     tokens: tuple[int, ...]
     truncated: tuple[bool, ...]
+    timing: Timing = Timing()
 
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """One text as the model reads it: token numbers, special ones included, cut to its length."""
+    """One text as the model reads it: token numbers, special ones included, cut to its length.
+
+    `beyond` counts the tokens that were cut off, as far as they were read.
+    """
 
     tokens: Tokens
     truncated: bool
+    beyond: int = 0
 
     def __len__(self) -> int:
         return len(self.tokens)
 
 
+class Token(NamedTuple):
+    """A token of a text, and the bytes of its UTF-8 that it stands for; a special one has none."""
+
+    id: int
+    text: str
+    special: bool
+    start: int | None
+    stop: int | None
+
+
+class Shape(NamedTuple):
+    """What a step is brought to: rows of so many tokens. A text lies within one row.
+
+    A token costs the more the wider its row is, and a row the less the more there are.
+    """
+
+    rows: int
+    width: int
+
+    @property
+    def tokens(self) -> int:
+        """How many it has room for."""
+        return self.rows * self.width
+
+    def holds(self, rows: Sequence[int]) -> bool:
+        """Whether rows of so many tokens fit."""
+        return len(rows) <= self.rows and max(rows) <= self.width
+
+
 class Embedder(Protocol):
     """What computes vectors; one per file in `space_app.backends`.
 
-    Work is done in steps: some texts whose tokens together are at most `step_lengths[-1]`, and
-    which are at most `step_texts`. A step costs as much as the next of `step_lengths` does.
+    Work is done in steps: rows of texts, at most `step_texts` together. A step costs as much as the
+    first of `step_shapes` that holds it.
     """
 
     @property
-    def step_lengths(self) -> tuple[int, ...]:
-        """Lengths in tokens that steps are brought to, ascending; the model's longest text fits."""
+    def step_shapes(self) -> tuple[Shape, ...]:
+        """What steps are brought to, by their tokens; the model's longest text fits in a row."""
 
     @property
     def step_texts(self) -> int:
         """Most texts in one step."""
 
-    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+    @property
+    def arithmetic(self) -> str:
+        """What it computes in here besides its products: "fp32" or "bf16"."""
+
+    def encode(self, texts: Sequence[str], side: Side = Side.RIGHT) -> list[Encoded]:
         """Read texts, instructions already before them. Blocks; several threads may call it."""
 
-    def embed(self, step: Sequence[Encoded]) -> Matrix:
-        """Compute one step: a vector of length 1 for each text, in order.
+    def tokenise(self, text: str, *, special: bool) -> list[Token]:
+        """All tokens of a text, uncut; with the special ones or without. Blocks likewise."""
+
+    def embed(self, step: Sequence[Sequence[Encoded]]) -> Matrix:
+        """Compute one step of rows: a vector of length 1 for each text, in order.
 
         It blocks, and is called by one thread at a time, never by the event loop's.
         """

@@ -18,12 +18,13 @@ from space_app import backends
 from space_app.api.app import create_app
 from space_app.core import manifest
 from space_app.core.service import Service
+from space_app.core.types import Side
 from space_app.settings import from_environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from space_app.core.types import Embedder, Encoded, Matrix
+    from space_app.core.types import Embedder, Encoded, Matrix, Shape, Token
 
 
 @dataclass(frozen=True)
@@ -35,24 +36,33 @@ class BrokenEmbedder:
     instruction: str
 
     @property
-    def step_lengths(self) -> tuple[int, ...]:
+    def step_shapes(self) -> tuple[Shape, ...]:
         """As the sound one's."""
-        return self.sound.step_lengths
+        return self.sound.step_shapes
 
     @property
     def step_texts(self) -> int:
         """As the sound one's."""
         return self.sound.step_texts
 
-    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+    @property
+    def arithmetic(self) -> str:
+        """As the sound one's."""
+        return self.sound.arithmetic
+
+    def encode(self, texts: Sequence[str], side: Side = Side.RIGHT) -> list[Encoded]:
         """Read, spoilt."""
         if self.how == "instruction on documents":
             texts = [self.instruction + text.removeprefix(self.instruction) for text in texts]
-        return self.sound.encode(texts)
+        return self.sound.encode(texts, side)
 
-    def embed(self, step: Sequence[Encoded]) -> Matrix:
+    def tokenise(self, text: str, *, special: bool) -> list[Token]:
+        """Tokens, as the sound one's."""
+        return self.sound.tokenise(text, special=special)
+
+    def embed(self, step: Sequence[Sequence[Encoded]]) -> Matrix:
         """Embed, spoilt."""
-        if self.how == "500 on a batch" and len(step) > 1:
+        if self.how == "500 on a batch" and sum(map(len, step)) > 1:
             raise RuntimeError(self.how)
         vectors = self.sound.embed(step)
         if self.how == "wrong dimensions":

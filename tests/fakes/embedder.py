@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from space_app.core.manifest import Canary, Manifest
-from space_app.core.types import Encoded
+from space_app.core.types import Encoded, Shape, Side, Token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DIMENSIONS = 8
 MAX_LENGTH = 6
-STEP_LENGTHS = (8, 16, 32)
+STEP_SHAPES = (Shape(1, 8), Shape(1, 16), Shape(2, 16), Shape(1, 32))
 STEP_TEXTS = 16
 QUERY_INSTRUCTION = "query: "
 WARMING = " ".join(["warm"] * MAX_LENGTH)
@@ -28,8 +28,9 @@ WARMING = " ".join(["warm"] * MAX_LENGTH)
 class FakeEmbedder:
     """A text's vector follows from the words that are read of it; a token is a word."""
 
-    step_lengths = STEP_LENGTHS
+    step_shapes = STEP_SHAPES
     step_texts = STEP_TEXTS
+    arithmetic = "fp32"
 
     def __init__(self) -> None:
         self.steps: list[list[str]] = []
@@ -56,30 +57,38 @@ class FakeEmbedder:
         self._numbers: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+    def encode(self, texts: Sequence[str], side: Side = Side.RIGHT) -> list[Encoded]:
         """As Embedder.encode."""
         self.reading_started.release()
         if len(texts) > 1 and not self.reading.wait(timeout=90):
             raise TimeoutError("a test left the reading gate closed")
         self.read.append(list(texts))
         self.readers.add(threading.current_thread().name)
-        return [self._encoded(text) for text in texts]
+        return [self._encoded(text, side) for text in texts]
 
-    def embed(self, step: Sequence[Encoded]) -> Matrix:
+    def tokenise(self, text: str, *, special: bool) -> list[Token]:
+        """As Embedder.tokenise; there is one special token, a 0 at the beginning."""
+        words = [Token(len(word), word, special=False, start=0, stop=1) for word in text.split()]
+        return [Token(0, "[CLS]", special=True, start=None, stop=None), *words][not special :]
+
+    def embed(self, step: Sequence[Sequence[Encoded]]) -> Matrix:
         """As Embedder.embed."""
-        tokens = sum(map(len, step))
-        assert 0 < tokens <= STEP_LENGTHS[-1]
-        assert len(step) <= STEP_TEXTS
+        totals = [sum(map(len, row)) for row in step]
+        assert min(totals) > 0
+        assert any(shape.holds(totals) for shape in STEP_SHAPES)
+        assert sum(map(len, step)) <= STEP_TEXTS
         texts = self.texts(step)
         if all(WARMING.startswith(text) for text in texts):
-            self.warmed.append(tokens)
+            self.warmed.append(sum(totals))
         else:
             self._compute(texts)
         return np.stack([vector(text) for text in texts])
 
-    def texts(self, step: Sequence[Encoded]) -> list[str]:
+    def texts(self, step: Sequence[Sequence[Encoded]]) -> list[str]:
         """What was read."""
-        return [" ".join(self._words[number] for number in text.tokens) for text in step]
+        return [
+            " ".join(self._words[number] for number in text.tokens) for row in step for text in row
+        ]
 
     def _compute(self, texts: list[str]) -> None:
         self.steps.append(texts)
@@ -91,21 +100,23 @@ class FakeEmbedder:
             if self.poison is not None and self.poison in text.split():
                 raise RuntimeError(f"cannot embed {text}")
 
-    def _encoded(self, text: str) -> Encoded:
+    def _encoded(self, text: str, side: Side) -> Encoded:
         words = text.split() or [""]
         with self._lock:
             for word in words:
                 if word not in self._numbers:
                     self._numbers[word] = len(self._words)
                     self._words.append(word)
-            numbers = [self._numbers[word] for word in words[:MAX_LENGTH]]
-        return Encoded(np.array(numbers, dtype=np.int64), truncated=len(words) > MAX_LENGTH)
+            kept = words[:MAX_LENGTH] if side is Side.RIGHT else words[-MAX_LENGTH:]
+            numbers = np.array([self._numbers[word] for word in kept], dtype=np.int64)
+        beyond = len(words) - len(kept)
+        return Encoded(numbers, truncated=beyond > 0, beyond=beyond)
 
 
 class FailingEmbedder(FakeEmbedder):
     """Fails as a runtime does: with an exception that quotes what it got."""
 
-    def embed(self, step: Sequence[Encoded]) -> Matrix:
+    def embed(self, step: Sequence[Sequence[Encoded]]) -> Matrix:
         """As Embedder.embed."""
         raise RuntimeError(f"cannot embed {self.texts(step)}")
 

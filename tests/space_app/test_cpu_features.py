@@ -22,18 +22,17 @@ def cpuinfo(tmp_path: Path) -> Path:
 
 
 def test_what_it_has_is_named(cpuinfo: Path) -> None:
-    """Name, what matters of its flags, and the best of them for int8."""
+    """Name, what matters of its flags, and the best of them for int8 and bf16."""
     found = describe_cpu(cpuinfo)
 
-    assert found == Cpu("Some CPU @ 2 GHz", tuple(NEW.split()), "amx_int8")
-    assert found.has_bf16
+    assert found == Cpu("Some CPU @ 2 GHz", tuple(NEW.split()), "amx_int8", "amx_bf16")
 
 
 def test_a_limit_counts(cpuinfo: Path) -> None:
     """A CPU that oneDNN is told not to use all of is described as what is left of it."""
     found = describe_cpu(cpuinfo, limit="avx512_core_vnni")
 
-    assert (found.int8, found.has_bf16) == ("avx512_vnni", False)
+    assert (found.int8, found.bf16) == ("avx512_vnni", "plain")
     assert describe_cpu(cpuinfo, limit="AVX2").int8 == "avx2"
 
 
@@ -41,9 +40,9 @@ def test_an_old_cpu(cpuinfo: Path) -> None:
     """Without VNNI it is said so."""
     cpuinfo.write_text(f"flags : {OLD}\n")
 
-    assert describe_cpu(cpuinfo) == Cpu("unknown", ("avx2",), "avx2")
+    assert describe_cpu(cpuinfo) == Cpu("unknown", ("avx2",), "avx2", "plain")
 
 
 def test_no_cpuinfo(tmp_path: Path) -> None:
     """A system without that file has a CPU all the same."""
-    assert describe_cpu(tmp_path / "none") == Cpu("unknown", (), "plain")
+    assert describe_cpu(tmp_path / "none") == Cpu("unknown", (), "plain", "plain")

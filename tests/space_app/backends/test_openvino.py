@@ -11,10 +11,10 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from space_app import backends
-from space_app.backends.openvino import OpenVinoEmbedder, step_lengths
+from space_app.backends.openvino import OpenVinoEmbedder, step_shapes
 from space_app.core import canaries, manifest
 from space_app.core.errors import ArtefactError
-from space_app.core.types import Encoded
+from space_app.core.types import Encoded, Shape
 from space_app.export import export
 from space_app.model_file import ModelSpec
 
@@ -66,7 +66,7 @@ def cosines(vectors: Matrix, others: Matrix) -> list[float]:
 
 def one_by_one(embedder: OpenVinoEmbedder, texts: Sequence[str]) -> Matrix:
     """Each text in a step of its own."""
-    return np.concatenate([embedder.embed([text]) for text in embedder.encode(texts)])
+    return np.concatenate([embedder.embed([[text]]) for text in embedder.encode(texts)])
 
 
 def self_check(folder: Path, **environment: str) -> tuple[float, list[str]]:
@@ -89,15 +89,16 @@ def test_vectors_are_close_to_those_of_sentence_transformers(
     reference = SentenceTransformer(str(minilm), device="cpu", local_files_only=True)
     wanted = reference.encode(TEXTS, normalize_embeddings=True, show_progress_bar=False)
 
-    assert min(cosines(embedder.embed(embedder.encode(TEXTS[:-1])), wanted[:-1])) > 0.98
+    assert min(cosines(embedder.embed([embedder.encode(TEXTS[:-1])]), wanted[:-1])) > 0.98
     assert min(cosines(one_by_one(embedder, TEXTS), wanted)) > 0.98
 
 
 def test_neighbours_change_nothing(embedder: OpenVinoEmbedder) -> None:
-    """A text has its vector whatever shares its step, and at whichever length."""
+    """A text has its vector whatever shares its step, and at whichever shape."""
     alone = one_by_one(embedder, TEXTS[:-1])
-    together = embedder.embed(embedder.encode(TEXTS[:-1]))
-    backwards = embedder.embed(embedder.encode(TEXTS[-2::-1]))[::-1]
+    encoded = embedder.encode(TEXTS[:-1])
+    together = embedder.embed([encoded])
+    backwards = embedder.embed([encoded[:2:-1], encoded[2::-1]])[::-1]
 
     assert min(cosines(alone, together)) > 0.9999
     assert min(cosines(alone, backwards)) > 0.9999
@@ -105,7 +106,7 @@ def test_neighbours_change_nothing(embedder: OpenVinoEmbedder) -> None:
 
 def test_vectors_are_float32_of_length_1(embedder: OpenVinoEmbedder) -> None:
     """Each row is a unit vector that can be written out as it is."""
-    vectors = embedder.embed(embedder.encode(TEXTS[:3]))
+    vectors = embedder.embed([embedder.encode(TEXTS[:3])])
 
     assert vectors.dtype == np.float32
     assert vectors.flags.c_contiguous
@@ -114,31 +115,35 @@ def test_vectors_are_float32_of_length_1(embedder: OpenVinoEmbedder) -> None:
 
 def test_an_answer_is_kept(embedder: OpenVinoEmbedder) -> None:
     """Vectors do not change when the next step is computed."""
-    first = embedder.embed(embedder.encode(["a cat"]))
+    first = embedder.embed([embedder.encode(["a cat"])])
     before = first.copy()
-    embedder.embed(embedder.encode(["a different dog"]))
+    embedder.embed([embedder.encode(["a different dog"])])
 
     np.testing.assert_array_equal(first, before)
 
 
 def test_a_full_step(embedder: OpenVinoEmbedder) -> None:
     """As many tokens and texts as a step may have are computed, each text right."""
-    most = embedder.step_lengths[-1] // embedder.step_texts
-    texts = [Encoded(np.arange(2000, 2000 + most), truncated=False)] * embedder.step_texts
+    for shape in (shape for shape in embedder.step_shapes if shape.tokens == 512):
+        texts = embedder.step_texts // shape.rows
+        text = Encoded(np.arange(2000, 2000 + shape.width // texts), truncated=False)
 
-    vectors = embedder.embed(texts)
+        vectors = embedder.embed([[text] * texts] * shape.rows)
 
-    assert vectors.shape == (embedder.step_texts, 384)
-    assert min(cosines(vectors, np.repeat(embedder.embed(texts[:1]), len(texts), 0))) > 0.9999
+        assert vectors.shape == (embedder.step_texts, 384)
+        alone = np.repeat(embedder.embed([[text]]), len(vectors), 0)
+        assert min(cosines(vectors, alone)) > 0.9999
 
 
 @pytest.mark.parametrize("max_length", [16, 512, 600, 8192])
 def test_the_longest_text_fits(max_length: int) -> None:
-    """Lengths ascend, and the last one holds the longest text that the model reads."""
-    lengths = step_lengths(max_length)
+    """The first shape that holds a text is the one that costs least, and one holds the longest."""
+    shapes = step_shapes(max_length)
 
-    assert list(lengths) == sorted(set(lengths))
-    assert lengths[-1] >= max_length
+    assert shapes[-1].holds([max_length])
+    assert len(set(shapes)) == len(shapes)
+    assert [shape.tokens for shape in shapes] == sorted(shape.tokens for shape in shapes)
+    assert next(shape for shape in shapes if shape.holds([100] * 4)) == Shape(4, 128)
 
 
 def test_the_serving_process_is_lean(artefact: Path) -> None:
@@ -146,7 +151,7 @@ def test_the_serving_process_is_lean(artefact: Path) -> None:
     assert self_check(artefact)[1] == []
 
 
-@pytest.mark.parametrize("isa", ["AVX2", "AVX512_CORE", "AVX512_CORE_VNNI"])
+@pytest.mark.parametrize("isa", ["AVX2", "AVX512_CORE", "AVX512_CORE_VNNI", "AVX512_CORE_BF16"])
 def test_the_self_check_admits_other_cpus(artefact: Path, isa: str) -> None:
     """Another CPU's int8 arithmetic moves the vectors by next to nothing, and passes."""
     lowest, _ = self_check(artefact, ONEDNN_MAX_CPU_ISA=isa)
@@ -170,6 +175,23 @@ def test_the_self_check_admits_no_other_text(embedder: OpenVinoEmbedder, artefac
 
     with pytest.raises(ArtefactError, match="cosine"):
         canaries.check(embedder, described.model_copy(update={"canaries": (spoilt, *others)}))
+
+
+def test_a_graph_that_was_compiled_before_is_the_same(artefact: Path) -> None:
+    """What the export compiled is used here, where it was made, and changes no vector at all."""
+    kept = manifest.read(artefact).compiled
+    encoded = OpenVinoEmbedder.load(artefact, max_length=256, arithmetic="mixed", threads=1).encode(
+        TEXTS[:-1]
+    )
+    vectors = [
+        OpenVinoEmbedder.load(
+            artefact, max_length=256, arithmetic="mixed", threads=1, kept=each
+        ).embed([encoded])
+        for each in (kept, None)
+    ]
+
+    assert kept is not None
+    np.testing.assert_array_equal(*vectors)
 
 
 @pytest.mark.parametrize("broken", ["model.bin", "model.xml", "tokenizer.json"])

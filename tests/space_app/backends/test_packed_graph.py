@@ -10,7 +10,7 @@ from transformers import BertConfig, BertModel, XLMRobertaConfig, XLMRobertaMode
 
 from space_app.backends.pack import Pack
 from space_app.backends.packed_graph import PackedGraph
-from space_app.core.types import Encoded
+from space_app.core.types import Encoded, Shape
 
 SMALL = {
     "hidden_size": 32,
@@ -45,14 +45,16 @@ def reference(made: Any, tokens: torch.Tensor, pooling: str) -> torch.Tensor:
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 @pytest.mark.parametrize("kind", ["bert", "xlm-roberta"])
-def test_packed_texts_are_as_one_by_one(kind: str, pooling: str) -> None:
-    """Each text's vector is transformers' own, whatever lies beside it and behind it."""
+@pytest.mark.parametrize("rows", [1, 2])
+def test_packed_texts_are_as_one_by_one(rows: int, kind: str, pooling: str) -> None:
+    """Each text's vector is transformers' own, whatever lies beside it, behind and above it."""
     made = encoder(kind)
     tokens = torch.from_numpy(np.random.default_rng(1).integers(2, 100, sum(LENGTHS)))
     ends = np.cumsum((0, *LENGTHS))
     texts = [tokens[start:end] for start, end in pairwise(ends)]
-    pack = Pack(32, 8)
-    pack.fill([Encoded(text.numpy(), truncated=False) for text in texts])
+    pack = Pack(Shape(rows, 32), 8)
+    encoded = [Encoded(text.numpy(), truncated=False) for text in texts]
+    pack.fill([encoded] if rows == 1 else [encoded[:3], encoded[3:]])
     with torch.no_grad():
         wanted = torch.stack([reference(made, text, pooling) for text in texts])
         inputs = {name: torch.from_numpy(value) for name, value in pack.inputs().items()}

@@ -7,6 +7,7 @@ from transformers import AutoTokenizer
 
 from space_app.backends.reading import Reader
 from space_app.core.errors import ArtefactError
+from space_app.core.types import Side
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +52,65 @@ def test_truncation_is_noticed_to_the_token(
 
     assert (short.truncated, text.truncated) == (False, cut)
     assert len(text) == min(words + 2, 256)
+
+
+@pytest.mark.parametrize("words", [3, 254, 255, 900])
+def test_the_end_of_a_text(reader: Reader, minilm: Path, words: int) -> None:
+    """Cut on the left, a text has the tokens that transformers leaves it, special ones around."""
+    published = AutoTokenizer.from_pretrained(minilm, local_files_only=True, truncation_side="left")
+    text = " ".join(f"{number}" for number in range(words))
+    (found,) = reader.read([text], Side.LEFT)
+
+    assert found.tokens.tolist() == published(text, truncation=True, max_length=256)["input_ids"]
+
+
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize(("words", "beyond"), [(3, 0), (254, 0), (255, 1), (900, 646)])
+def test_what_is_cut_off_is_counted(reader: Reader, side: Side, words: int, beyond: int) -> None:
+    """The tokens of the whole text are known, whichever side is cut."""
+    (found,) = reader.read(["word " * words], side)
+
+    assert (found.truncated, found.beyond) == (beyond > 0, beyond)
+
+
+def test_sides_do_not_disturb_each_other(reader: Reader) -> None:
+    """Two threads may read at once, each with its own side."""
+    text = " ".join(f"{number}" for number in range(400))
+    before = reader.read([text])[0].tokens.tolist()
+    reader.read([text], Side.LEFT)
+
+    assert reader.read([text])[0].tokens.tolist() == before
+
+
+def test_the_end_of_an_endless_text(reader: Reader) -> None:
+    """Its beginning is not even tokenised."""
+    (found,) = reader.read(["start " + "x" * 10_000_000 + " end"], Side.LEFT)
+
+    assert found.truncated
+    assert len(found) <= 256
+
+
+def test_tokens_with_their_places(reader: Reader) -> None:
+    """Places count bytes of UTF-8, as TEI's do, and the text there is the token's."""
+    text = "Zürich is 🙂 fine"
+    found = reader.tokens(text, special=True)
+    plain = [token for token in found if not token.special]
+
+    assert (found[0].text, found[-1].text) == ("[CLS]", "[SEP]")
+    assert (found[0].start, found[0].stop) == (None, None)
+    assert [token.text for token in plain] == ["Zürich", "is", "🙂", "fine"]
+    for token in plain:
+        assert text.encode()[token.start : token.stop].decode() == token.text
+
+
+def test_all_tokens_are_told(reader: Reader) -> None:
+    """They are those that are read, but not cut; special ones only where they are wanted."""
+    text = "word " * 300
+    found = reader.tokens(text, special=True)
+
+    assert len(found) == 302
+    assert [token.id for token in found[:255]] == reader.read([text])[0].tokens.tolist()[:-1]
+    assert len(reader.tokens(text, special=False)) == 300
 
 
 def test_an_endless_text_is_cut_before_it_is_tokenised(reader: Reader) -> None:

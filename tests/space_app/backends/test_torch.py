@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
+from transformers import AutoTokenizer
 
 from space_app.backends.torch import TorchEmbedder
 from space_app.core.errors import ArtefactError
+from space_app.core.types import Side
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,16 +34,39 @@ def test_vectors_are_those_of_sentence_transformers(embedder: TorchEmbedder, min
     reference = SentenceTransformer(str(minilm), device="cpu", local_files_only=True)
     wanted = reference.encode(TEXTS, normalize_embeddings=True, show_progress_bar=False)
 
-    np.testing.assert_allclose(embedder.embed(embedder.encode(TEXTS)), wanted, atol=1e-6)
+    np.testing.assert_allclose(embedder.embed([embedder.encode(TEXTS)]), wanted, atol=1e-6)
 
 
 def test_vectors_are_float32_of_length_1(embedder: TorchEmbedder) -> None:
     """Each row is a unit vector that can be written out as it is."""
-    vectors = embedder.embed(embedder.encode(TEXTS))
+    vectors = embedder.embed([embedder.encode(TEXTS)])
 
     assert vectors.dtype == np.float32
     assert vectors.flags.c_contiguous
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_the_end_of_a_text(embedder: TorchEmbedder, minilm: Path) -> None:
+    """Cut on the left, a text has the vector of its end."""
+    text = " ".join(f"{number}" for number in range(400))
+    (found,) = embedder.encode([text], Side.LEFT)
+    published = AutoTokenizer.from_pretrained(minilm, local_files_only=True, truncation_side="left")
+
+    assert found.tokens.tolist() == published(text, truncation=True, max_length=256)["input_ids"]
+    assert found.truncated
+
+
+def test_what_is_cut_off_is_counted(embedder: TorchEmbedder) -> None:
+    """The tokens of the whole text are known."""
+    assert [text.beyond for text in embedder.encode(["word", "word " * 400])] == [0, 146]
+
+
+def test_tokens(embedder: TorchEmbedder) -> None:
+    """All of a text's tokens are told, uncut."""
+    found = embedder.tokenise("word " * 400, special=True)
+
+    assert len(found) == 402
+    assert (found[0].text, found[1].text, found[1].start) == ("[CLS]", "word", 0)
 
 
 def test_tokens_are_counted_after_truncation(embedder: TorchEmbedder) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from fakes.embedder import STEP_LENGTHS, STEP_TEXTS, FakeEmbedder, fake_manifest, vector
+from fakes.embedder import STEP_SHAPES, STEP_TEXTS, FakeEmbedder, fake_manifest, vector
 
 from space_app.core import canaries
 from space_app.core.errors import ArtefactError
@@ -54,7 +54,7 @@ def test_more_texts_than_a_step_holds() -> None:
     vectors = canaries.embed_all(embedder, texts)
 
     np.testing.assert_array_equal(vectors, [vector(text) for text in texts])
-    assert len(embedder.steps) == len(texts) * 4 // STEP_LENGTHS[-1]
+    assert len(embedder.steps) == len(texts) * 4 // STEP_SHAPES[-1].tokens
 
 
 def test_vectors_are_held_to_those_of_the_export() -> None:
@@ -70,3 +70,22 @@ def test_vectors_are_held_to_those_of_the_export() -> None:
     assert canaries.check(Changed(shifted), fake_manifest(precision="int8")) > 0.96
     with pytest.raises(ArtefactError, match=r"cosine 0\.9.*, at least 0\.998"):
         canaries.check(Changed(shifted), written)
+
+
+def test_another_arithmetic_may_differ_more() -> None:
+    """A CPU that computes in what the export's had not is held to the others' vectors, less."""
+    written = canaries.with_exported(FakeEmbedder(), fake_manifest(precision="int8"))
+
+    class Elsewhere(Changed):
+        arithmetic = "bf16"
+
+    def turned(vectors: Matrix, by: float) -> Matrix:
+        moved = vectors + np.float32(by) * np.roll(vectors, 1, axis=1)
+        return moved / np.linalg.norm(moved, axis=1, keepdims=True)
+
+    assert canaries.check(Elsewhere(lambda found: turned(found, 0.1)), written) < 0.998
+    with pytest.raises(ArtefactError, match=r"at least 0\.98 is"):
+        canaries.check(Elsewhere(lambda found: turned(found, 0.25)), written)
+    both = canaries.with_exported(Elsewhere(lambda found: found), written)
+    with pytest.raises(ArtefactError, match=r"at least 0\.998"):
+        canaries.check(Elsewhere(lambda found: turned(found, 0.1)), both)

@@ -15,8 +15,15 @@ from space_app.core.scheduler import (
     Scheduler,
     Step,
 )
+from space_app.core.types import Shape
 
 LENGTHS = (16, 32, 64, 128, 256)
+SHAPES = (
+    *(Shape(1, length) for length in LENGTHS[:-1]),
+    Shape(4, 64),
+    Shape(2, 128),
+    Shape(1, LENGTHS[-1]),
+)
 TEXTS = 12
 LONG_AGO = RECENT_SECONDS * 10
 
@@ -34,7 +41,7 @@ class Arrival:
 class Run:
     """A scheduler under a load; each step takes a tenth of a second of a clock of its own."""
 
-    scheduler: Scheduler = field(default_factory=lambda: Scheduler(LENGTHS, TEXTS))
+    scheduler: Scheduler = field(default_factory=lambda: Scheduler(SHAPES, TEXTS))
     steps: list[Step] = field(default_factory=list)
 
     def enter(self, request: int, tokens: list[int]) -> None:
@@ -117,10 +124,11 @@ def test_nothing_is_lost_or_computed_twice_or_for_who_has_left(requests: list[Ar
 
 @given(st.lists(arrivals, max_size=8))
 def test_every_step_keeps_to_the_embedders_limits(requests: list[Arrival]) -> None:
-    """A step's tokens fit into its length, which is the least that they fit into, and its texts."""
+    """A step's rows fit into its shape, which is the first that holds them, and its texts."""
     for step in simulate(requests).steps:
-        tokens = sum(item.tokens for item in step.items)
-        assert step.length == min(length for length in LENGTHS if length >= tokens)
+        totals = [sum(item.tokens for item in row) for row in step.rows]
+        assert all(totals)
+        assert step.shape == next(shape for shape in SHAPES if shape.holds(totals))
         assert 1 <= len(step.items) <= TEXTS
 
 
@@ -146,7 +154,7 @@ def test_a_long_queue_wastes_little(tokens: list[int]) -> None:
         step = run.step()
         assert step is not None
         used = sum(item.tokens for item in step.items)
-        assert used > step.length * 3 / 4 or len(step.items) == TEXTS
+        assert used > step.shape.tokens * 3 / 4 or len(step.items) == TEXTS
         left -= used
 
 
@@ -158,7 +166,7 @@ def test_texts_of_mixed_lengths_fill_steps_exactly() -> None:
     run.drain()
 
     used = sum(item.tokens for step in run.steps for item in step.items)
-    assert used > 0.97 * sum(step.length for step in run.steps)
+    assert used > 0.97 * sum(step.shape.tokens for step in run.steps)
 
 
 def test_an_interactive_request_goes_first() -> None:
@@ -171,7 +179,7 @@ def test_an_interactive_request_goes_first() -> None:
 
     assert step is not None
     assert step.requests == {0, 1}
-    assert sum(item.tokens for item in step.items) > step.length - 20
+    assert sum(item.tokens for item in step.items) > step.shape.tokens - 20
 
 
 def test_steps_are_short_while_interactive_requests_come() -> None:
@@ -188,8 +196,8 @@ def test_steps_are_short_while_interactive_requests_come() -> None:
     assert alert is not None
     assert after is not None
     assert alert.requests == {0}
-    assert calm.length == after.length == LENGTHS[-1]
-    assert alert.length <= LENGTHS[-1] // 4
+    assert calm.shape.tokens == after.shape.tokens == LENGTHS[-1]
+    assert alert.shape.tokens <= LENGTHS[-1] // 4
 
 
 def test_many_interactive_texts_make_long_steps() -> None:
@@ -200,7 +208,7 @@ def test_many_interactive_texts_make_long_steps() -> None:
     step = run.step()
 
     assert step is not None
-    assert step.length == LENGTHS[-1]
+    assert step.shape.tokens == LENGTHS[-1]
 
 
 @given(st.integers(1, 30), st.lists(st.integers(1, 60), min_size=9, max_size=60))
@@ -218,7 +226,7 @@ def test_a_flood_of_interactive_requests_starves_nobody(flood: int, tokens: list
             run.enter(number, [16])
         run.step()
 
-    spent = sum(step.length for step in run.steps)
+    spent = sum(step.shape.tokens for step in run.steps)
     assert spent <= (sum(tokens) + 60 * len(tokens)) / BULK_SHARE + 4 * LENGTHS[-1]
 
 
@@ -292,7 +300,7 @@ def test_a_step_that_failed_is_tried_apart() -> None:
     again = [run.step() for _ in range(3)]
 
     assert [step.requests for step in again if step] == [{0}, {2}, {4}]
-    assert all(step and step.length == 16 for step in again)
+    assert all(step and step.shape.tokens == 16 for step in again)
     assert run.step() is None
 
 
@@ -311,7 +319,7 @@ def test_a_request_that_turns_out_to_be_long_is_no_interactive_one() -> None:
 
 def test_texts_that_are_not_read_yet_count() -> None:
     """What is expected of a request is part of what waits, until it is there."""
-    scheduler = Scheduler(LENGTHS, TEXTS)
+    scheduler = Scheduler(SHAPES, TEXTS)
     scheduler.enter(0, texts=100, expected=1000, now=0)
     before = scheduler.load().tokens
     scheduler.add(0, [(0, 30), (1, 40)], expected=900)
@@ -324,8 +332,8 @@ def test_the_wait_is_what_is_ahead_at_the_measured_pace() -> None:
     """Interactive requests wait for their like, bulk ones for at most as much as they bring."""
     run = Run()
     for _ in range(2):  # the first one of a length does not count
-        for length in LENGTHS:
-            run.scheduler.observe(Step((), length), length / 1000)
+        for shape in SHAPES:
+            run.scheduler.observe(Step((), shape), shape.tokens / 1000)
     assert run.scheduler.wait(texts=100, tokens=5000) == 0
 
     run.enter(0, [100] * 60)
