@@ -1,4 +1,4 @@
-"""`python -m space_app`: settings -> backend -> self-check -> service -> app -> uvicorn.
+"""`python -m space_app`: settings -> backend -> self-check -> serving.
 
 The port is taken at once, so that a taken one is known at once, but nobody is let in before the
 model has proven itself: until then a Space keeps its old version.
@@ -12,26 +12,19 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import asdict
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import uvicorn
-
 from space_app import backends, log
-from space_app.api.app import create_app
 from space_app.core import canaries, manifest
 from space_app.core.errors import SettingsError, StartError
-from space_app.core.service import Service
-from space_app.cpu_features import describe_cpu
 from space_app.settings import from_environment
 
 if TYPE_CHECKING:
-    from types import FrameType
-
+    from space_app.core.manifest import Manifest
+    from space_app.core.types import Embedder
     from space_app.settings import Settings
 
-_DRAIN_SECONDS = 25.0
-_HANG_UP_SECONDS = 3
 _log = logging.getLogger("space_app")
 
 
@@ -42,7 +35,7 @@ def main() -> int:
     log.configure(logging.INFO)
     try:
         settings = from_environment(os.environ)
-        log.configure(settings.log_level_number)
+        log.configure(settings.log_level_number, settings.log_format)
         _serve(settings)
     except StartError as error:
         _log.error("%s", error)
@@ -55,21 +48,15 @@ def main() -> int:
 
 def _serve(settings: Settings) -> None:
     with _bound(settings) as listener:
-        service = _load(settings)
-        host, port = listener.getsockname()[:2]
-        keys = ", ".join(key.name for key in settings.api_keys) or "none needed"
-        _log.info("Listening on http://%s:%d (API keys: %s)", host, port, keys)
-        config = uvicorn.Config(
-            create_app(service, settings, cpu=asdict(describe_cpu())),
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_HANG_UP_SECONDS,
-        )
-        Server(config, service).run(sockets=[listener])
+        described = manifest.read(settings.model_dir)
+        # The engine reads and compiles beside Python, which meanwhile imports what is needed next.
+        with ThreadPoolExecutor(1, thread_name_prefix="load") as other:
+            loading = other.submit(_load, settings, described)
+            backends.require(described)
+            from space_app.api import serving  # noqa: PLC0415 -- a fifth of a second to import
+
+            embedder = loading.result()
+        serving.run(listener, embedder, described, settings)
         _log.info("Stopped")
 
 
@@ -87,9 +74,8 @@ def _bound(settings: Settings) -> socket.socket:
     return listener
 
 
-def _load(settings: Settings) -> Service:
+def _load(settings: Settings, described: Manifest) -> Embedder:
     started = time.monotonic()
-    described = manifest.read(settings.model_dir)
     _log.info(
         "Loading %s (%s, %s, %d threads)",
         described.model,
@@ -105,43 +91,7 @@ def _load(settings: Settings) -> Service:
         len(described.canaries),
         lowest,
     )
-    return Service(
-        embedder,
-        described,
-        max_inputs=settings.max_inputs,
-        max_wait=settings.max_wait_seconds,
-        cache_bytes=settings.cache_bytes,
-    )
-
-
-class Server(uvicorn.Server):
-    """uvicorn, but a signal first drains: what was admitted is answered, /health says 503.
-
-    A second signal, or `_DRAIN_SECONDS`, ends that.
-    """
-
-    def __init__(self, config: uvicorn.Config, service: Service):
-        super().__init__(config)
-        self._service = service
-        self._drained_by = float("inf")
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Called when it is to listen; what nobody waits for comes after that."""
-        await super().startup(sockets=sockets)
-        if self.started:
-            self._service.warm_up()
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Called on SIGTERM and SIGINT."""
-        if self._service.stopping:
-            super().handle_exit(sig, frame)
-        self._service.stop()
-        self._drained_by = time.monotonic() + _DRAIN_SECONDS
-
-    async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second; True ends the server."""
-        over = self._service.idle or time.monotonic() > self._drained_by
-        return await super().on_tick(counter) or (self._service.stopping and over)
+    return embedder
 
 
 if __name__ == "__main__":

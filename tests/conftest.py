@@ -1,4 +1,4 @@
-"""Where tests with the marker `docker` get their engine, or are skipped."""
+"""What all tests share: real weights, and the engine of those with the marker `docker`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from ops.errors import BaseImageUnavailable, EngineUnavailable
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytest_plugins = ("artefacts",)
 
 BASE_IMAGE = "python:3.11-slim"
 

@@ -5,22 +5,20 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
 import uvicorn
-from fakes.embedder import STEP_LENGTHS, FakeEmbedder, fake_manifest
+from fakes.embedder import STEP_SHAPES, FakeEmbedder, fake_manifest
+from server_process import started
 
-from space_app.__main__ import Server
 from space_app.api.app import create_app
+from space_app.api.serving import Server
 from space_app.core import manifest
 from space_app.core.service import Service
 from space_app.settings import Settings
@@ -30,58 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY = "key-of-a-test"
-
-
-@dataclass
-class Process:
-    """`python -m space_app`, running."""
-
-    process: subprocess.Popen[str]
-    url: str
-
-    def wait_until_healthy(self) -> None:
-        """Return when /health is 200; fail when the process ends before."""
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, self.process.communicate()[1]
-            try:
-                if httpx2.get(f"{self.url}/health", trust_env=False).status_code == 200:
-                    return
-            except httpx2.TransportError:
-                pass
-            time.sleep(0.05)
-        pytest.fail("it was never healthy")
-
-    def end(self) -> tuple[int, str]:
-        """Send SIGTERM; returns the exit code and the log."""
-        self.process.send_signal(signal.SIGTERM)
-        _, log = self.process.communicate(timeout=60)
-        return self.process.returncode, log
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-@contextmanager
-def started(folder: Path, **environment: str) -> Iterator[Process]:
-    """Start the server on a free port; it is gone afterwards."""
-    port = environment.setdefault("PORT", str(free_port()))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "space_app"],
-        env=os.environ
-        | {"EMBED_MODEL_DIR": str(folder), "HOST": "127.0.0.1", "EMBED_THREADS": "1"}
-        | environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield Process(process, f"http://127.0.0.1:{port}")
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def failed_start(folder: Path, **environment: str) -> str:
@@ -164,7 +110,7 @@ def test_it_warms_up_once_it_listens(tmp_path: Path) -> None:
                 break
             time.sleep(0.01)
 
-    assert set(embedder.warmed) == set(STEP_LENGTHS)
+    assert set(embedder.warmed) == {shape.tokens for shape in STEP_SHAPES}
 
 
 def _until_refused(url: str) -> None:
