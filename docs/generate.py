@@ -1,4 +1,4 @@
-"""Writes docs/cli.md and docs/config.md from the program itself; --check only says what differs."""
+"""Writes docs/cli.md, config.md and metrics.md from the program; --check only says what differs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ import click
 
 from ops import config_file
 from ops.cli import cli
+from space_app.core.cache import CacheState
+from space_app.core.manifest import Manifest
+from space_app.core.scheduler import Load
+from space_app.core.service import State
+from space_app.exchange import Exchange
+from space_app.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +25,8 @@ WIDTH = 100
 
 
 def main(arguments: list[str]) -> int:
-    """Write both pages, or compare them; returns the exit code."""
-    pages = {"cli.md": cli_page(), "config.md": config_page()}
+    """Write the pages, or compare them; returns the exit code."""
+    pages = {"cli.md": cli_page(), "config.md": config_page(), "metrics.md": metrics_page()}
     stale = [
         name
         for name, text in pages.items()
@@ -125,6 +131,37 @@ def _type(value: dict[str, Any]) -> str:
     return {"object": "table", "boolean": "true or false"}.get(
         value.get("type", ""), str(value.get("type", "table"))
     )
+
+
+def metrics_page() -> str:
+    """Every metric of the server's own: its type, labels and meaning."""
+    manifest = Manifest.model_construct(
+        model="", revision=None, fingerprint="", backend="", precision=""
+    )
+    metrics = Metrics(manifest)
+    nothing = State(warm=True, load=Load(0, 0, 0.0), cache=CacheState(0, 0, 0, 0, 0))
+    metrics.watch(lambda: nothing)
+    metrics.begun()
+    # A series with labels is there once something was counted.
+    metrics.ended(Exchange("", "GET", "/", 200, "", begun=0.0, ended=1.0))
+    rows = ["| metric | type | labels | |", "|---|---|---|---|"]
+    for family in metrics.families():
+        if family.name.startswith("process_"):
+            continue
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = dict.fromkeys(label for sample in family.samples for label in sample.labels)
+        shown = ", ".join(f"`{label}`" for label in labels if label != "le")
+        rows.append(f"| `{name}` | {family.type} | {shown} | {family.documentation} |")
+    of_the_process = ("cpu_seconds_total", "resident_memory_bytes", "open_fds", "max_fds")
+    shown = ", ".join(f"`process_{name}`" for name in of_the_process)
+    parts = [
+        "# Metrics",
+        "Generated from the server by `make fix`: change `space_app/metrics.py`, not this page.",
+        "How to read them is in [observe.md](observe.md).",
+        "\n".join(rows),
+        f"Besides these, what Prometheus' client tells of a process on Linux: {shown} and others.",
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

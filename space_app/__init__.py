@@ -1,1 +1,3 @@
 """The embedding server."""
+
+__version__ = "0.1.0"

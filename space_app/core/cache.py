@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from space_app.core.types import Side
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -53,13 +55,16 @@ class CacheState:
 class Cache:
     """The vectors used last, up to `max_bytes`; with 0 of them it is off. Any thread may use it.
 
-    Texts are known by a digest of what the model reads, instruction included, and of the
-    fingerprint: no vector is taken for another role's or another model's, and no text is kept.
+    Texts are known by a digest of what the model reads, instruction included, of the side that is
+    cut, and of the fingerprint: no vector is taken for another role's or another model's, and no
+    text is kept.
     """
 
     def __init__(self, fingerprint: str, *, max_bytes: int):
-        self._start = hashlib.blake2b(fingerprint.encode(), digest_size=_DIGEST)
-        self._start.update(b"\0")
+        self._start = {
+            side: hashlib.blake2b(fingerprint.encode() + mark, digest_size=_DIGEST)
+            for side, mark in ((Side.RIGHT, b"\0"), (Side.LEFT, b"\1"))
+        }
         self._max_bytes = max_bytes
         self._bytes = 0
         self._hits = 0
@@ -78,9 +83,9 @@ class Cache:
                 self._hits, self._misses, len(self._known), self._bytes, self._max_bytes
             )
 
-    def key(self, text: str) -> bytes:
+    def key(self, text: str, side: Side = Side.RIGHT) -> bytes:
         """What a text is known by, its instruction before it."""
-        digest = self._start.copy()
+        digest = self._start[side].copy()
         # Half a surrogate pair is a text too.
         digest.update(text.encode("utf-8", "surrogatepass"))
         return digest.digest()

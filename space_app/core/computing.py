@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from space_app.core.scheduler import Scheduler
+from space_app.core.types import Phase
 from space_app.core.warming import Warming
 
 if TYPE_CHECKING:
@@ -22,30 +23,30 @@ class _Job:
     """A step; `warming` when its vectors are nobody's."""
 
     step: Step
-    texts: Sequence[Encoded]
+    rows: Sequence[Sequence[Encoded]]
     warming: bool = False
 
 
 class Computing:
     """Computes what it is given, all requests' texts together. Any thread may give.
 
-    `deliver` gets the vectors of a step, `fail` the request whose texts cannot be computed and the
-    reason; both are called by the computing thread.
+    `deliver` gets the vectors of a step and when it was computed, `fail` the request whose texts
+    cannot be computed and the reason; both are called by the computing thread.
     """
 
     def __init__(
         self,
         embedder: Embedder,
         *,
-        deliver: Callable[[Step, Matrix], None],
+        deliver: Callable[[Step, Matrix, Phase], None],
         fail: Callable[[int, Exception], None],
     ):
         self._embedder = embedder
         self._deliver = deliver
         self._fail = fail
-        self._scheduler = Scheduler(embedder.step_lengths, embedder.step_texts)
+        self._scheduler = Scheduler(embedder.step_shapes, embedder.step_texts)
         self._texts: dict[int, dict[int, Encoded]] = {}
-        self._warming = Warming(embedder.step_lengths)
+        self._warming = Warming(embedder.step_shapes)
         self._closed = False
         self._changed = threading.Condition()
         """Guards everything here, and tells the thread that there is something to do."""
@@ -54,7 +55,7 @@ class Computing:
 
     @property
     def warm(self) -> bool:
-        """Whether a step of each length was computed."""
+        """Whether a step of each shape was computed."""
         return self._warming.done
 
     @property
@@ -90,7 +91,7 @@ class Computing:
             self._texts.pop(request, None)
 
     def warm_up(self, sample: Encoded) -> None:
-        """Compute steps of each length, of this text's tokens, whenever nothing else waits."""
+        """Compute steps of each shape, of this text's tokens, whenever nothing else waits."""
         with self._changed:
             self._warming.begin(sample)
             self._changed.notify()
@@ -116,7 +117,9 @@ class Computing:
 
     def _next_job(self) -> _Job | None:
         if (step := self._scheduler.next_step(time.monotonic())) is not None:
-            return _Job(step, [self._texts[item.request][item.position] for item in step.items])
+            return _Job(
+                step, [[self._texts[i.request][i.position] for i in row] for row in step.rows]
+            )
         if (dummy := self._warming.next_step()) is not None:
             return _Job(*dummy, warming=True)
         return None
@@ -124,15 +127,16 @@ class Computing:
     def _compute(self, job: _Job) -> None:
         begun = time.perf_counter()
         try:
-            vectors = self._embedder.embed(job.texts)
+            vectors = self._embedder.embed(job.rows)
         except Exception as error:  # noqa: BLE001 -- whatever a runtime raises, the server goes on
             self._failed(job.step, error)
         else:
+            phase = Phase("compute", begun, time.perf_counter())
             with self._changed:
-                self._scheduler.observe(job.step, time.perf_counter() - begun)
+                self._scheduler.observe(job.step, phase.seconds)
             if not job.warming:
-                self._deliver(job.step, vectors)
-        self._warming.computed(job.step.length)
+                self._deliver(job.step, vectors, phase)
+        self._warming.computed(job.step.shape)
 
     def _failed(self, step: Step, error: Exception) -> None:
         """Of several requests each has another try by itself, so that only the guilty one fails."""

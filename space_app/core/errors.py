@@ -33,6 +33,12 @@ class EmptyInput(RequestError):
     code = "empty_input"
 
 
+class InputTooLong(RequestError):
+    """A text has more tokens than the model reads, and is not to be cut."""
+
+    code = "input_too_long"
+
+
 class TokensNotText(RequestError):
     """The input is token numbers, of a vocabulary that is not this model's."""
 
@@ -49,6 +55,18 @@ class PayloadTooLarge(RequestError):
     """More bytes than one request may hold."""
 
     code = "payload_too_large"
+
+
+class NotJson(RequestError):
+    """The body is declared as something that is no JSON."""
+
+    code = "unsupported_media_type"
+
+
+class TooSlow(RequestError):
+    """The body did not arrive in time."""
+
+    code = "timeout"
 
 
 class InvalidKey(RequestError):

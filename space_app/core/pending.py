@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from space_app.core.cache import Known
+from space_app.core.stopwatch import Stopwatch
 from space_app.core.types import Embeddings
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable, Sequence
 
-    from space_app.core.types import EmbedRequest, Encoded, Matrix
+    from space_app.core.types import EmbedRequest, Encoded, Matrix, Phase
 
 
 @dataclass
@@ -26,6 +27,8 @@ class Slice:
     keys: Sequence[bytes] = ()
     known: Sequence[Known | None] = ()
     encoded: Sequence[Encoded] = ()
+    reading: Phase | None = None
+    """When they were tokenised."""
 
 
 @dataclass(eq=False)
@@ -34,6 +37,7 @@ class Pending:
 
     request: EmbedRequest
     answer: asyncio.Future[Embeddings]
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
     tokens: list[int] = field(init=False)
     truncated: list[bool] = field(init=False)
     _left: int = field(init=False)
@@ -47,6 +51,8 @@ class Pending:
 
     def take(self, part: Slice) -> list[tuple[int, Encoded]]:
         """Note what was read and what was known; returns the rest, by position, to compute."""
+        if part.reading is not None:
+            self.stopwatch.read(part.reading)
         known = part.known or [None] * len(part.texts)
         encoded = iter(part.encoded)
         rest = []
@@ -103,6 +109,7 @@ class Pending:
                 vectors=_shortened(self._vectors, self.request.dimensions),
                 tokens=tuple(self.tokens),
                 truncated=tuple(self.truncated),
+                timing=self.stopwatch.timing(),
             )
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,18 +13,27 @@ from typing import TYPE_CHECKING
 
 from space_app.core.cache import Cache
 from space_app.core.computing import Computing
-from space_app.core.errors import EmptyInput, InvalidRequest, Overloaded, Stopping, TooManyInputs
+from space_app.core.errors import (
+    EmptyInput,
+    InputTooLong,
+    InvalidRequest,
+    Overloaded,
+    Stopping,
+    TooManyInputs,
+)
+from space_app.core.observer import Nobody
 from space_app.core.pending import Pending, Slice
 from space_app.core.scheduler import INTERACTIVE_TEXTS
-from space_app.core.types import Role
+from space_app.core.types import Phase, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from space_app.core.cache import CacheState
     from space_app.core.manifest import Manifest
+    from space_app.core.observer import Observer
     from space_app.core.scheduler import Load, Step
-    from space_app.core.types import Embedder, Embeddings, EmbedRequest, Matrix
+    from space_app.core.types import Embedder, Embeddings, EmbedRequest, Matrix, Token
 
 MAX_WAIT = 30.0
 CACHE_BYTES = 16 * 1024 * 1024
@@ -35,6 +45,9 @@ _CHARACTERS_PER_TOKEN = 4
 _SPECIAL_TOKENS = 2
 _MAX_QUEUED_CHARACTERS = 64 * 1024 * 1024
 """Of all requests together, so that what waits fits into memory."""
+
+MAX_TOKENISED_CHARACTERS = 500_000
+"""In one request for tokens: each may be one, which takes far more than the character."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +74,13 @@ class Service:
         max_inputs: int,
         max_wait: float = MAX_WAIT,
         cache_bytes: int = CACHE_BYTES,
+        observer: Observer | None = None,
     ):
         self.manifest = manifest
         self._embedder = embedder
         self._max_inputs = max_inputs
         self._max_wait = max_wait
+        self._observer = observer or Nobody()
         self._cache = Cache(manifest.fingerprint, max_bytes=cache_bytes)
         self._pending: dict[int, Pending] = {}
         self._last = 0
@@ -113,6 +128,7 @@ class Service:
 
         Raises:
             EmptyInput, TooManyInputs, InvalidRequest: the request cannot be answered.
+            InputTooLong: a text would have to be cut, and is not to be.
             Overloaded: it would wait too long.
             Stopping: the server takes no new work.
         """
@@ -128,23 +144,60 @@ class Service:
         self._computing.enter(number, texts=len(request.texts), expected=expected)
         try:
             await self._read(number, pending, expected)
-            return await pending.answer
+            answer = await pending.answer
+            self._observer.answered(answer)
+            return answer
         finally:
             pending.end()
             self._computing.drop(number)
             self._characters -= characters
             del self._pending[number]
 
-    def _check(self, request: EmbedRequest) -> None:
+    async def tokenise(
+        self, texts: tuple[str, ...], role: Role | None, *, special: bool
+    ) -> list[list[Token]]:
+        """All tokens of each text, the role's instruction before it; nothing is cut.
+
+        Raises:
+            EmptyInput, TooManyInputs, InvalidRequest: the request cannot be answered.
+            Overloaded, Stopping: not now.
+        """
+        self._check_texts(texts)
+        characters = sum(map(len, texts))
+        if characters > MAX_TOKENISED_CHARACTERS:
+            raise InvalidRequest(
+                f"The texts have {characters} characters, at most {MAX_TOKENISED_CHARACTERS} are "
+                "tokenised in one request: send them in several requests."
+            )
+        if self._characters + characters > _MAX_QUEUED_CHARACTERS:
+            self._observer.overloaded()
+            raise Overloaded("The server is busy.", retry_after=1)
+        instruction = "" if role is None else self._instruction(role)
+        self._characters += characters
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._bulk_reader,
+                lambda: [self._embedder.tokenise(instruction + t, special=special) for t in texts],
+            )
+        finally:
+            self._characters -= characters
+
+    def _check_texts(self, texts: Sequence[str]) -> None:
         if self._stopping:
             raise Stopping("The server is being stopped: try again in a moment.")
-        if len(request.texts) > self._max_inputs:
+        if len(texts) > self._max_inputs:
             raise TooManyInputs(
-                f"{len(request.texts)} texts in one request, at most {self._max_inputs} are taken: "
+                f"{len(texts)} texts in one request, at most {self._max_inputs} are taken: "
                 "send them in several requests."
             )
-        if not request.texts or not all(request.texts):
-            raise EmptyInput("The input is empty, or one of its texts is.")
+        if not texts:
+            raise EmptyInput("The input holds no text.")
+        if not all(texts):
+            empty = next(index for index, text in enumerate(texts) if not text)
+            raise EmptyInput(f"Text {empty} of the input is empty (counted from 0).")
+
+    def _check(self, request: EmbedRequest) -> None:
+        self._check_texts(request.texts)
         dimensions, most = request.dimensions, self.manifest.dimensions
         if dimensions is not None and not 1 <= dimensions <= most:
             raise InvalidRequest(
@@ -162,6 +215,7 @@ class Service:
             after = wait
         else:
             return
+        self._observer.overloaded()
         raise Overloaded(
             f"The server is busy: an answer would take {max(wait, 1):.0f} seconds to begin with.",
             retry_after=max(1, math.ceil(after)),
@@ -173,28 +227,41 @@ class Service:
         request = pending.request
         small = len(request.texts) <= INTERACTIVE_TEXTS
         reader = self._small_reader if small else self._bulk_reader
-        instruction = self._instruction(request.role)
         for part in _slices(request.texts):
-            await self._loop.run_in_executor(
-                reader, self._tokenise, part, instruction, request.anew
-            )
+            await self._loop.run_in_executor(reader, self._tokenise, part, request)
+            if not request.truncate:
+                self._refuse_longer(part)
             texts = pending.take(part)
             if pending.answer.done():
                 return
             expected -= self._expected(part.texts, request.role)
             self._computing.add(number, texts, expected=expected)
 
-    def _tokenise(self, part: Slice, instruction: str, anew: bool) -> None:  # noqa: FBT001 -- run_in_executor passes no keywords
+    def _tokenise(self, part: Slice, request: EmbedRequest) -> None:
         """Look a slice's texts up, and read those that are not known. In a reader's thread."""
+        begun = time.perf_counter()
+        instruction = self._instruction(request.role)
         texts = [instruction + text for text in part.texts]
         if self._cache:
-            part.keys = [self._cache.key(text) for text in texts]
-        if part.keys and not anew:
+            part.keys = [self._cache.key(text, request.side) for text in texts]
+        # Of what may not be cut the length is wanted, which is not remembered.
+        if part.keys and request.truncate and not request.anew:
             part.known = self._cache.find(part.keys)
             known = zip(texts, part.known, strict=True)
             texts = [text for text, found in known if found is None]
         if texts:
-            part.encoded = self._embedder.encode(texts)
+            part.encoded = self._embedder.encode(texts, request.side)
+        part.reading = Phase("tokenise", begun, time.perf_counter())
+
+    def _refuse_longer(self, part: Slice) -> None:
+        """Raise InputTooLong where a text was cut."""
+        for index, text in enumerate(part.encoded, part.start):
+            if text.truncated:
+                raise InputTooLong(
+                    f"Text {index} (counted from 0) is too long: {len(text) + text.beyond} tokens "
+                    f"of it were looked at, this model takes {self.manifest.max_length}. Shorten "
+                    "it, or let it be truncated."
+                )
 
     def _expected(self, texts: tuple[str, ...], role: Role) -> int:
         """A guess of the texts' tokens."""
@@ -207,9 +274,10 @@ class Service:
             return self.manifest.query_instruction
         return self.manifest.document_instruction
 
-    def _computed(self, step: Step, vectors: Matrix) -> None:
+    def _computed(self, step: Step, vectors: Matrix, phase: Phase) -> None:
         """Called by the computing thread."""
-        self._on_loop(lambda: self._put(step, vectors))
+        self._observer.computed(step, phase.seconds)
+        self._on_loop(lambda: self._put(step, vectors, phase))
 
     def _failed(self, request: int, error: Exception) -> None:
         """Called by the computing thread."""
@@ -220,10 +288,11 @@ class Service:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call)
 
-    def _put(self, step: Step, vectors: Matrix) -> None:
+    def _put(self, step: Step, vectors: Matrix, phase: Phase) -> None:
         rows = sorted((item.request, item.position, row) for row, item in enumerate(step.items))
         for request, found in groupby(rows, key=itemgetter(0)):
             if (pending := self._pending.get(request)) is not None:
+                pending.stopwatch.computed(phase)
                 known = pending.put((position, vectors[row]) for _, position, row in found)
                 self._cache.keep(known)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from space_app.core.cache import Cache, Known
+from space_app.core.types import Side
 
 ENTRY = 4 * 4 + 400
 
@@ -43,6 +44,14 @@ def test_what_was_kept_is_found() -> None:
 def test_another_models_vectors_are_not_found() -> None:
     """A text has another key under another fingerprint."""
     assert Cache("one", max_bytes=1).key("a") != Cache("two", max_bytes=1).key("a")
+
+
+def test_a_text_cut_elsewhere_is_not_found() -> None:
+    """The same text has another vector where its end is kept instead of its beginning."""
+    cache = filled("a")
+
+    assert cache.find([cache.key("a", Side.LEFT)]) == [None]
+    assert cache.find([cache.key("a", Side.RIGHT)]) != [None]
 
 
 def test_the_ones_used_last_stay() -> None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from fakes.embedder import STEP_LENGTHS, STEP_TEXTS, FakeEmbedder, fake_manifest, vector
+from fakes.embedder import STEP_SHAPES, STEP_TEXTS, FakeEmbedder, fake_manifest, vector
 
 from space_app.core.errors import EmptyInput, InvalidRequest, Overloaded, Stopping, TooManyInputs
 from space_app.core.service import Service
-from space_app.core.types import EmbedRequest, Role
+from space_app.core.types import EmbedRequest, Role, Side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -240,10 +240,10 @@ def test_a_text_that_cannot_be_read_fails_its_request_alone() -> None:
     """An exception of the tokenizer is that request's, and the service goes on."""
 
     class Unreadable(FakeEmbedder):
-        def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        def encode(self, texts: Sequence[str], side: Side = Side.RIGHT) -> list[Encoded]:
             if any("unreadable" in text for text in texts):
                 raise ValueError("unreadable")
-            return super().encode(texts)
+            return super().encode(texts, side)
 
     service = Service(Unreadable(), fake_manifest(), max_inputs=9)
     with pytest.raises(ValueError, match="unreadable"):
@@ -338,7 +338,7 @@ def test_warming_takes_every_length_from_the_shortest(
     while not service.state.warm:
         threading.Event().wait(0.001)
 
-    assert embedder.warmed == [length for length in STEP_LENGTHS for _ in range(2)]
+    assert embedder.warmed == [shape.tokens for shape in STEP_SHAPES for _ in range(2)]
     assert embedder.steps == []
 
 
@@ -352,7 +352,7 @@ def test_what_requests_computed_need_not_be_warmed(
     while not service.state.warm:
         threading.Event().wait(0.001)
 
-    assert embedder.warmed == [length for length in STEP_LENGTHS[1:] for _ in range(2)]
+    assert embedder.warmed == [shape.tokens for shape in STEP_SHAPES[1:] for _ in range(2)]
 
 
 def test_warming_yields_to_requests(service: Service, embedder: FakeEmbedder) -> None:
@@ -377,3 +377,28 @@ def test_closing_twice(service: Service) -> None:
     """A closed service can be closed again."""
     service.close()
     service.close()
+
+
+def test_an_answer_says_where_its_time_went(service: Service, embedder: FakeEmbedder) -> None:
+    """Waiting behind somebody else's step is told apart from reading and computing."""
+
+    async def behind() -> Embeddings:
+        embedder.gate.clear()
+        first = asyncio.create_task(service.embed(request("first")))
+        await step_begins(embedder)
+        second = asyncio.create_task(service.embed(request("second")))
+        await queued(service, 1)
+        await asyncio.sleep(0.05)
+        embedder.gate.set()
+        await first
+        return await second
+
+    timing = asyncio.run(behind()).timing
+    again = asyncio.run(service.embed(request("second"))).timing
+
+    assert timing.queue >= 0.05
+    assert timing.compute > 0
+    assert timing.tokenise > 0
+    assert [phase.name for phase in timing.phases] == ["tokenise", "queue", "compute"]
+    assert again.compute == 0
+    assert again.tokenise > 0
