@@ -10,15 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from space_app.core.errors import SettingsError
+from space_app.core.types import Role
 from space_app.cpus import available_cpus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LOG_LEVELS = ("debug", "info", "warning", "error")
+_LOG_FORMATS = ("text", "json")
 _NAMES = (
     "EMBED_API_KEYS",
     "EMBED_CACHE_MB",
+    "EMBED_CL100K_FILE",
+    "EMBED_CORS_ORIGINS",
+    "EMBED_DEFAULT_INPUT_TYPE",
+    "EMBED_LOG_FORMAT",
     "EMBED_LOG_LEVEL",
     "EMBED_MAX_INPUTS",
     "EMBED_MAX_PAYLOAD_MB",
@@ -28,6 +34,9 @@ _NAMES = (
 )
 _KEY = re.compile(r"[!-~]+")
 """Printable ASCII without spaces: what survives every client's way of sending a header."""
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s*@?#]+")
+"""As browsers send it: scheme, host and port, no path."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,16 @@ class Settings:
     cache_mb: int = 16
     threads: int = 1
     log_level: str = "info"
+    log_format: str = "text"
+    default_input_type: Role = Role.DOCUMENT
+    """What texts are on OpenAI's routes when a request does not say."""
+    cors_origins: tuple[str, ...] = ()
+    """Pages of these origins may ask; "*" is any."""
+    cl100k_file: Path | None = None
+    """OpenAI's vocabulary, to read token numbers by; None refuses them."""
+    tracing: str = ""
+    """The protocol by which OpenTelemetry's standard variables ask for traces; empty: they do not.
+    The SDK reads the rest of them."""
     host: str = "0.0.0.0"  # noqa: S104 -- a Space's proxy comes from outside the container
     port: int = 7860
 
@@ -87,9 +106,45 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         cache_mb=read.number("EMBED_CACHE_MB", 16, least=0, most=65_536),
         threads=read.number("EMBED_THREADS", available_cpus(), least=1, most=1024),
         log_level=read.choice("EMBED_LOG_LEVEL", "info", _LOG_LEVELS),
+        log_format=read.choice("EMBED_LOG_FORMAT", "text", _LOG_FORMATS),
+        default_input_type=Role(
+            read.choice("EMBED_DEFAULT_INPUT_TYPE", Role.DOCUMENT, tuple(Role))
+        ),
+        cors_origins=_origins(environment.get("EMBED_CORS_ORIGINS", "")),
+        cl100k_file=read.file("EMBED_CL100K_FILE"),
+        tracing=_tracing(environment),
         host=environment.get("HOST") or Settings.host,
         port=read.number("PORT", 7860, least=0, most=65535),
     )
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    """Origins, separated by comma or white space; or "*"."""
+    origins = tuple(origin.lower() for origin in re.split(r"[,\s]+", text) if origin)
+    if origins == ("*",):
+        return origins
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise SettingsError(
+                f"EMBED_CORS_ORIGINS: {origin!r} is not an origin.",
+                cause="An origin is like https://app.example or http://localhost:3000: no path, "
+                "no slash at the end; * alone is any.",
+            )
+    return origins
+
+
+def _tracing(environment: Mapping[str, str]) -> str:
+    """Where a collector is named, and nothing turns it off."""
+
+    def otlp(name: str) -> str:
+        of_traces = environment.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}", "").strip()
+        return of_traces or environment.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip()
+
+    off = environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    none = environment.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "none"
+    if not otlp("ENDPOINT") or off or none:
+        return ""
+    return otlp("PROTOCOL") or "http/protobuf"
 
 
 class _Reader:
@@ -111,6 +166,14 @@ class _Reader:
         if text not in choices:
             raise SettingsError(f"{name} is {text!r}, not one of {', '.join(choices)}.")
         return text
+
+    def file(self, name: str) -> Path | None:
+        text = self._environment.get(name, "")
+        if not text:
+            return None
+        if not (path := Path(text)).is_file():
+            raise SettingsError(f"{name} is {text!r}, and there is no such file.")
+        return path
 
     def folder(self, name: str) -> Path:
         text = self._environment.get(name, "")
@@ -145,6 +208,9 @@ def _api_key(number: int, entry: str) -> ApiKey:
     if not equals:
         name, key = f"key {number}", entry
     name, key = name.strip(), key.strip()
+    # It stands in logs and metrics, which are UTF-8.
+    if not name.isprintable():
+        raise SettingsError(f"EMBED_API_KEYS: the name of entry {number} is not printable.")
     # `=` would leave open where the name ends and the key begins.
     if not _KEY.fullmatch(key) or "=" in key:
         raise SettingsError(

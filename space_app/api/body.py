@@ -1,13 +1,14 @@
-"""Reads a request's body, never more of it than is allowed, and notices when the client leaves."""
+"""Reads a request's body: not more than is allowed, not for ever, and it notices who leaves."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 from starlette.requests import ClientDisconnect
 
-from space_app.core.errors import Abandoned, PayloadTooLarge
+from space_app.core.errors import Abandoned, NotJson, PayloadTooLarge, TooSlow
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -17,14 +18,30 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_MAYBE_JSON = re.compile(
+    r"\s*((application|text)/([\w.+-]+\+)?json|text/plain|application/octet-stream"
+    r"|application/x-www-form-urlencoded)\s*(;.*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Types that JSON is sent as: the last is what curl says of `-d`, and fetch says text/plain."""
 
-async def read(request: Request, *, limit: int) -> bytes:
+_PAUSE = 20.0
+_ALTOGETHER = 300.0
+"""Seconds that a body may pause and take: ten megabytes on a slow line are still in time."""
+
+
+async def read(
+    request: Request, *, limit: int, pause: float = _PAUSE, altogether: float = _ALTOGETHER
+) -> bytes:
     """The whole body.
 
     Raises:
+        NotJson: its header says that it is something else.
         PayloadTooLarge: it is, or by its Content-Length would be, longer than `limit` bytes.
+        TooSlow: it pauses for too long, or takes too long altogether.
         Abandoned: the client left while it was sending.
     """
+    _check_type(request)
     too_large = PayloadTooLarge(
         f"The request is larger than {limit // 1024**2} MB: send fewer texts at a time."
     )
@@ -32,13 +49,19 @@ async def read(request: Request, *, limit: int) -> bytes:
     if declared.isdecimal() and int(declared) > limit:
         raise too_large
     body = bytearray()
+    clock = asyncio.get_running_loop().time
+    last = clock() + altogether
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise too_large
+        async with asyncio.timeout(pause) as deadline:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise too_large
+                deadline.reschedule(min(clock() + pause, last))
     except ClientDisconnect as error:
         raise _gone() from error
+    except TimeoutError as error:
+        raise TooSlow("The body did not arrive in time: send it again, in one go.") from error
     return bytes(body)
 
 
@@ -57,6 +80,16 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
     finally:
         task.cancel()
         end.cancel()
+
+
+def _check_type(request: Request) -> None:
+    declared = request.headers.get("content-type", "")
+    if declared and not _MAYBE_JSON.fullmatch(declared):
+        raise NotJson("The body must be JSON: send Content-Type: application/json.")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise NotJson(
+            "The body is compressed, which is not understood: leave Content-Encoding out."
+        )
 
 
 def _gone() -> Abandoned:

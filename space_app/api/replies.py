@@ -14,12 +14,12 @@ import orjson
 from fastapi import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from starlette.types import Receive, Scope, Send
 
     from space_app.core.manifest import Manifest
-    from space_app.core.types import Embeddings, Matrix
+    from space_app.core.types import Embeddings, Matrix, Token
 
     Row = Callable[[int], bytes]
 
@@ -33,11 +33,32 @@ _JSON = "application/json"
 
 
 def embed(result: Embeddings, manifest: Manifest, *, single: bool) -> Response:
-    """The reply to POST /embed."""
+    """The reply to POST /embed with `text`."""
     vectors = _contiguous(result.vectors)
     if single:
-        return _reply(b'{"embedding":', lambda _: _floats(vectors[0]), b"", result, manifest)
-    return _reply(b'{"embeddings":[', lambda index: _floats(vectors[index]), b"]", result, manifest)
+        return _object(b'{"embedding":', lambda _: _floats(vectors[0]), b"", result, manifest)
+    return _object(
+        b'{"embeddings":[', lambda index: _floats(vectors[index]), b"]", result, manifest
+    )
+
+
+def inputs(result: Embeddings, manifest: Manifest) -> Response:
+    """The reply to `inputs`: a list of vectors, for one text too."""
+    vectors = _contiguous(result.vectors)
+    return _reply(b"[", lambda index: _floats(vectors[index]), b"]", result, manifest)
+
+
+def similarity(result: Embeddings, manifest: Manifest) -> Response:
+    """The reply to POST /similarity: how near the first text is to each of the others."""
+    scores = _contiguous(result.vectors[1:] @ result.vectors[0])
+    return Response(_floats(scores), headers=_headers(result, manifest), media_type=_JSON)
+
+
+def tokens(found: Sequence[Sequence[Token]]) -> Response:
+    """The reply to POST /tokenize."""
+    return Response(
+        orjson.dumps([[token._asdict() for token in text] for text in found]), media_type=_JSON
+    )
 
 
 def openai(result: Embeddings, manifest: Manifest, *, as_base64: bool) -> Response:
@@ -55,17 +76,32 @@ def openai(result: Embeddings, manifest: Manifest, *, as_base64: bool) -> Respon
     rest = orjson.dumps(
         {"model": manifest.model, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
     )
-    return _reply(b'{"object":"list","data":[', row, b"]," + rest[1:-1], result, manifest)
+    return _object(b'{"object":"list","data":[', row, b"]," + rest[1:-1], result, manifest)
+
+
+def _object(head: bytes, row: Row, tail: bytes, result: Embeddings, manifest: Manifest) -> Response:
+    """A reply that is an object: there is room in it to say what was cut."""
+    if truncated := _cut(result):
+        tail += b',"truncated":' + orjson.dumps(truncated)
+    return _reply(head, row, tail + b"}", result, manifest)
+
+
+def _cut(result: Embeddings) -> list[int]:
+    return [index for index, cut in enumerate(result.truncated) if cut]
+
+
+def _headers(result: Embeddings, manifest: Manifest) -> dict[str, str]:
+    headers = {"x-embedding-fingerprint": manifest.fingerprint}
+    if truncated := _cut(result):
+        headers["x-embedding-truncated"] = ",".join(map(str, truncated[:_MAX_IN_HEADER]))
+    return headers
 
 
 def _reply(head: bytes, row: Row, tail: bytes, result: Embeddings, manifest: Manifest) -> Response:
-    headers = {"x-embedding-fingerprint": manifest.fingerprint}
-    if truncated := [index for index, cut in enumerate(result.truncated) if cut]:
-        headers["x-embedding-truncated"] = ",".join(map(str, truncated[:_MAX_IN_HEADER]))
-        tail += b',"truncated":' + orjson.dumps(truncated)
+    headers = _headers(result, manifest)
     count, dimensions = result.vectors.shape
     rows = max(1, _SLICE_NUMBERS // dimensions)
-    parts = _parts(head, row, tail + b"}", count=count, rows=rows)
+    parts = _parts(head, row, tail, count=count, rows=rows)
     if count <= rows:
         return Response(b"".join(parts), headers=headers, media_type=_JSON)
     return _Sliced(parts, headers=headers)

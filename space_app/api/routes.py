@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import orjson
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from space_app.api import body, page, replies
+from space_app.api import body, description, page, replies
+from space_app.api.cl100k import Vocabulary
+from space_app.api.errors import answer_as_tei
 from space_app.api.keys import Keys
-from space_app.api.schemas import (
-    AnyBody,
-    EmbedBody,
-    EmbedReply,
-    ErrorReply,
-    OpenAIBody,
-    OpenAIReply,
-    parse,
-)
+from space_app.api.observing import note_embeddings
+from space_app.api.parsing import Parser
+from space_app.api.schemas import EmbedBody, SimilarityBody, TokenizeBody, role_of, tupled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pydantic import BaseModel
+    from collections.abc import Awaitable, Callable, Mapping
+    from typing import TypeVar
 
     from space_app.core.service import Service
-    from space_app.core.types import Embeddings
+    from space_app.core.types import Embeddings, EmbedRequest
+    from space_app.metrics import Metrics
     from space_app.settings import Settings
+
+    Asked = TypeVar("Asked")
+    Handler = Callable[[Request], Awaitable[Response]]
 
 _SMALL_BODY = 64 * 1024
 """Bytes that are parsed at once; larger ones are, off the event loop."""
@@ -40,51 +40,96 @@ class Routes:
     quoting them in errors.
     """
 
-    def __init__(self, service: Service, settings: Settings, cpu: Mapping[str, object]):
+    def __init__(
+        self,
+        service: Service,
+        settings: Settings,
+        cpu: Mapping[str, object],
+        metrics: Metrics,
+    ):
         self._service = service
+        self._metrics = metrics
         self._settings = settings
         self._cpu = dict(cpu)
         self._keys = Keys(settings.api_keys)
+        vocabulary = Vocabulary.load(settings.cl100k_file) if settings.cl100k_file else None
+        self._parser = Parser(max_inputs=settings.max_inputs, vocabulary=vocabulary)
         self._page = page.render(service.manifest, api_key_required=bool(self._keys))
 
-    def router(self) -> APIRouter:
-        """Every route; those without a key are what monitors and browsers open."""
-        routes = APIRouter()
-        routes.add_api_route("/", self.index, methods=["GET"])
-        routes.add_api_route("/health", self.health, methods=["GET"])
-        routes.add_api_route("/livez", self.livez, methods=["GET"])
-        for path, handler in (("/", self.index), ("/health", self.health), ("/livez", self.livez)):
-            routes.add_api_route(path, handler, methods=["HEAD"], include_in_schema=False)
-        keyed = APIRouter(dependencies=[Depends(self._require_key)])
-        keyed.add_api_route("/info", self.info, methods=["GET"])
-        keyed.add_api_route(
-            "/embed", self.embed, methods=["POST"], **_shapes(EmbedBody, EmbedReply)
-        )
-        for prefix in ("/v1", ""):
-            keyed.add_api_route(f"{prefix}/models", self.models, methods=["GET"])
-            keyed.add_api_route(
-                f"{prefix}/embeddings",
-                self.embeddings,
-                methods=["POST"],
-                **_shapes(OpenAIBody, OpenAIReply),
-            )
-        routes.include_router(keyed)
-        return routes
+    def add_to(self, app: FastAPI) -> None:
+        """Every route, those that compute first: they are compared in this order.
+
+        Those without a key are what monitors and browsers open.
+        """
+        say, get, post = description, ["GET"], ["POST"]
+        for path, handler, methods, described in (
+            ("/v1/embeddings", self.embeddings, post, say.OPENAI),
+            ("/embeddings", self.embeddings, post, say.OPENAI),
+            ("/embed", self.embed, post, say.EMBED),
+            ("/", self.inputs, post, say.INPUTS),
+            ("/similarity", self.similarity, post, say.SIMILARITY),
+            ("/tokenize", self.tokenize, post, say.TOKENIZE),
+            ("/v1/models", self.models, get, say.MODELS),
+            ("/models", self.models, get, say.MODELS),
+            ("/info", self.info, get, say.INFO),
+            ("/metrics", self.metrics, get, say.METRICS),
+        ):
+            app.add_api_route(path, self._keyed(handler), methods=methods, **described)
+        for path, handler, described in (
+            ("/", self.index, say.PAGE),
+            ("/health", self.health, say.HEALTH),
+            ("/livez", self.livez, say.LIVEZ),
+        ):
+            app.add_api_route(path, handler, methods=get, **described)
+            app.add_api_route(path, handler, methods=["HEAD"], include_in_schema=False)
 
     async def embed(self, request: Request) -> Response:
-        """Embed one text or several; queries unless input_type says otherwise."""
-        asked = await self._parsed(EmbedBody, request)
-        result = await self._embedded(request, asked)
-        return replies.embed(result, self._service.manifest, single=asked.single)
+        """Embed one text or several.
+
+        `text` is taken as a query unless input_type says otherwise; `inputs`, as TEI's clients
+        send it, as a document, and is answered with a bare list of vectors.
+        """
+        parse = partial(self._parser.embed, if_inputs=partial(answer_as_tei, request))
+        asked = await self._parsed(parse, request)
+        if isinstance(asked, EmbedBody):
+            result = await self._embedded(request, asked.request(anew=_anew(request)))
+            return replies.embed(result, self._service.manifest, single=asked.single)
+        result = await self._embedded(request, asked.request(anew=_anew(request)))
+        return replies.inputs(result, self._service.manifest)
+
+    async def inputs(self, request: Request) -> Response:
+        """Embed as TEI does at its root, where huggingface_hub's InferenceClient asks."""
+        asked = await self._parsed(self._parser.inputs, request)
+        result = await self._embedded(request, asked.request(anew=_anew(request)))
+        if isinstance(asked, SimilarityBody):
+            return replies.similarity(result, self._service.manifest)
+        return replies.inputs(result, self._service.manifest)
+
+    async def similarity(self, request: Request) -> Response:
+        """Compare a sentence with others, as TEI does: by the cosine of their vectors."""
+        asked = await self._parsed(partial(self._parser.any, SimilarityBody), request)
+        result = await self._embedded(request, asked.request(anew=_anew(request)))
+        return replies.similarity(result, self._service.manifest)
+
+    async def tokenize(self, request: Request) -> Response:
+        """The tokens of each text, uncut, as TEI tells them."""
+        asked = await self._parsed(partial(self._parser.any, TokenizeBody), request)
+        work = self._service.tokenise(
+            tupled(asked.inputs),
+            role_of(asked.prompt_name),
+            special=asked.add_special_tokens is not False,
+        )
+        return await run_in_threadpool(replies.tokens, await body.while_connected(request, work))
 
     async def embeddings(self, request: Request) -> Response:
-        """Embed as OpenAI's API does; documents unless input_type or the model's suffix say so."""
-        asked = await self._parsed(OpenAIBody, request)
-        result = await self._embedded(request, asked)
+        """Embed as OpenAI's API does; input_type or the model's suffix name a query."""
+        asked = await self._parsed(self._parser.openai, request)
+        default = self._settings.default_input_type
+        result = await self._embedded(request, asked.request(default, anew=_anew(request)))
         as_base64 = asked.encoding_format == "base64"
         return replies.openai(result, self._service.manifest, as_base64=as_base64)
 
-    async def models(self) -> Response:
+    async def models(self, _: Request) -> Response:
         """The model's names. Clients that offer a choice look for "embed" in an id."""
         model = self._service.manifest.model
         alias = _alias(model)
@@ -94,7 +139,7 @@ class Routes:
         ]
         return _json({"object": "list", "data": entries})
 
-    async def info(self) -> Response:
+    async def info(self, _: Request) -> Response:
         """What is served, and its limits."""
         described = self._service.manifest.model_dump(exclude={"format", "canaries"})
         limits = {
@@ -116,7 +161,13 @@ class Routes:
             }
         )
 
-    async def health(self) -> Response:
+    async def metrics(self, request: Request) -> Response:
+        """What is counted, for Prometheus; in OpenMetrics where the Accept header asks for it."""
+        accept = request.headers.get("accept", "")
+        content, content_type = await run_in_threadpool(self._metrics.exposition, accept)
+        return Response(content, headers={"content-type": content_type})
+
+    async def health(self, _: Request) -> Response:
         """Whether requests are answered: 200 once the model has passed its self-check, else 503."""
         if self._service.stopping:
             return _json({"status": "stopping"}, status=503)
@@ -125,28 +176,39 @@ class Routes:
             {"status": "healthy", "model": manifest.model, "fingerprint": manifest.fingerprint}
         )
 
-    async def livez(self) -> Response:
+    async def livez(self, _: Request) -> Response:
         """That the process is alive."""
         return _json({"status": "alive"})
 
-    async def index(self) -> Response:
+    async def index(self, _: Request) -> Response:
         """The page."""
         return page.reply(self._page)
 
-    async def _parsed(self, model: type[AnyBody], request: Request) -> AnyBody:
+    async def _parsed(self, parse: Callable[[bytes], Asked], request: Request) -> Asked:
         content = await body.read(request, limit=self._settings.max_payload_bytes)
         if len(content) <= _SMALL_BODY:
-            return parse(model, content)
-        return await run_in_threadpool(parse, model, content)
+            return parse(content)
+        return await run_in_threadpool(parse, content)
 
-    async def _embedded(self, request: Request, asked: EmbedBody | OpenAIBody) -> Embeddings:
-        # RFC 9111, 5.2.1.4: the client wants no answer from a cache.
-        anew = "no-cache" in request.headers.get("cache-control", "").lower()
-        work = self._service.embed(asked.request(anew=anew))
-        return await body.while_connected(request, work)
+    async def _embedded(self, request: Request, asked: EmbedRequest) -> Embeddings:
+        result = await body.while_connected(request, self._service.embed(asked))
+        note_embeddings(request, result)
+        return result
 
-    async def _require_key(self, request: Request) -> None:
-        self._keys.require(request)
+    def _keyed(self, handler: Handler) -> Handler:
+        """The same, for who has a key; without the framework's dependencies, which take longer."""
+
+        async def guarded(request: Request) -> Response:
+            request.state.key_name = self._keys.require(request)
+            return await handler(request)
+
+        guarded.__name__, guarded.__doc__ = handler.__name__, handler.__doc__
+        return guarded
+
+
+def _anew(request: Request) -> bool:
+    """RFC 9111, 5.2.1.4: the client wants no answer from a cache."""
+    return "no-cache" in request.headers.get("cache-control", "").lower()
 
 
 def _alias(model: str) -> str:
@@ -156,13 +218,3 @@ def _alias(model: str) -> str:
 
 def _json(content: object, *, status: int = 200) -> Response:
     return Response(orjson.dumps(content), status_code=status, media_type="application/json")
-
-
-def _shapes(request: type[BaseModel], reply: type[BaseModel]) -> dict[str, Any]:
-    """What /openapi.json says of a route whose body is not read by the framework."""
-    schema = {"application/json": {"schema": request.model_json_schema()}}
-    statuses = (400, 401, 413, 422, 429, 500, 503)
-    return {
-        "openapi_extra": {"requestBody": {"required": True, "content": schema}},
-        "responses": {200: {"model": reply}} | {key: {"model": ErrorReply} for key in statuses},
-    }

@@ -5,37 +5,109 @@ A field's description completes the sentence "FIELD must be …", which is what 
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from space_app.core.errors import InvalidRequest, MalformedBody, RequestError, TokensNotText
-from space_app.core.types import EmbedRequest, Role
+from space_app.core.errors import EmptyInput
+from space_app.core.types import EmbedRequest, Role, Side
 
-_TOKENS = re.compile(rb'"input"\s*:\s*\[[\s\[]*[0-9]')
-"""The beginning of a list of token numbers; to look for it in the bytes is quicker by far."""
+if TYPE_CHECKING:
+    from pydantic.config import JsonDict
 
-_RoleName = Literal["query", "document"]
+_ROLES = {
+    "query": Role.QUERY,
+    "search_query": Role.QUERY,
+    "document": Role.DOCUMENT,
+    "search_document": Role.DOCUMENT,
+    "passage": Role.DOCUMENT,
+}
+"""The names of roles: ours, Cohere's, and those of NVIDIA and of the E5 models."""
 
-_Texts = Annotated[
+RoleName = Literal["query", "search_query", "document", "search_document", "passage"]
+
+_TEXT: JsonDict = {"type": "string", "minLength": 1}
+_TEXTS_SCHEMA: dict[str, Any] = {
+    "oneOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}],
+}
+
+Texts = Annotated[
     str | Annotated[list[str], Field(fail_fast=True)],
     # Tried once each, and not beyond the first wrong item: a body may hold millions.
-    Field(union_mode="left_to_right", description="a string or a list of strings"),
+    Field(
+        union_mode="left_to_right",
+        description="a string or a list of strings",
+        json_schema_extra=lambda schema: _replace(schema, _TEXTS_SCHEMA),
+    ),
 ]
+Text = Annotated[str, Field(description="a string", json_schema_extra={"minLength": 1})]
 
 
-class _Body(BaseModel):
+def _replace(schema: dict[str, Any], by: dict[str, Any]) -> None:
+    """Describe in a schema of our own what is told apart only when it is computed: empty texts."""
+    schema.pop("anyOf", None)
+    schema.update(by)
+
+
+def _whole(value: object) -> object:
+    """768.0 is a whole number in JSON."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def tupled(texts: str | list[str]) -> tuple[str, ...]:
+    """One text or several, as several."""
+    return (texts,) if isinstance(texts, str) else tuple(texts)
+
+
+def role_of(*names: str | None) -> Role | None:
+    """The role that the first name says, of those that are there."""
+    return next((_ROLES[name] for name in names if name is not None), None)
+
+
+class Body(BaseModel):
     """A request. Fields that are not known are somebody else's extension, and ignored."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
 
-class EmbedBody(_Body):
-    """POST /embed: one text or several, taken as queries unless said otherwise."""
+class _Options(Body):
+    """What every request for vectors may say besides its texts."""
 
-    text: _Texts
-    input_type: _RoleName = Field("query", description='"query" or "document"')
+    input_type: RoleName | None = Field(
+        None,
+        description='"query" or "document" ("search_query", "search_document" and "passage" are '
+        "understood too)",
+    )
+    prompt_name: RoleName | None = Field(
+        None, description='"query" or "document": the same as input_type, which counts before it'
+    )
+    dimensions: Annotated[int, Field(ge=1), BeforeValidator(_whole)] | None = Field(
+        None, description="a whole number from 1 to the model's dimensions"
+    )
+    truncate: bool | None = Field(
+        None, description="true (what is taken when it is not set) or false: refuse longer texts"
+    )
+    truncation_direction: Literal["Right", "right", "Left", "left"] | None = Field(
+        None, description='"Right" (what is taken when it is not set) or "Left": where to cut'
+    )
+
+    def _request(
+        self, texts: str | list[str], role: Role, *, suffix: str | None = None, anew: bool
+    ) -> EmbedRequest:
+        return EmbedRequest(
+            tupled(texts),
+            role_of(self.input_type, self.prompt_name, suffix) or role,
+            self.dimensions,
+            anew,
+            truncate=self.truncate is not False,
+            side=Side((self.truncation_direction or "right").lower()),
+        )
+
+
+class EmbedBody(_Options):
+    """POST /embed with `text`: one text or several, taken as queries unless said otherwise."""
+
+    text: Texts
 
     @property
     def single(self) -> bool:
@@ -44,47 +116,115 @@ class EmbedBody(_Body):
 
     def request(self, *, anew: bool) -> EmbedRequest:
         """What the core is asked."""
-        texts = (self.text,) if isinstance(self.text, str) else tuple(self.text)
-        return EmbedRequest(texts, Role(self.input_type), anew=anew)
+        return self._request(self.text, Role.QUERY, anew=anew)
 
 
-class OpenAIBody(_Body):
-    """POST /v1/embeddings: OpenAI's request, and `input_type`."""
+class InputsBody(_Options):
+    """POST /embed or / with `inputs`, as TEI takes it: documents unless said otherwise."""
 
-    input: _Texts
-    model: str = Field(
-        "",
-        description="a string: any name is answered by the model that is served; the suffix "
-        "`:query` or `:document` sets input_type",
+    inputs: Texts
+    normalize: Literal[True] | None = Field(
+        None,
+        description="true, or left out: vectors have length 1 here, and no other length is kept "
+        "(in Haystack's HuggingFaceAPI embedders set normalize=True)",
     )
-    encoding_format: Literal["float", "base64"] = Field(
-        "float", description='"float" or "base64" (of little-endian float32)'
-    )
-    dimensions: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="a whole number from 1 to the model's dimensions"
-    )
-    input_type: _RoleName | None = Field(
-        None, description='"query" or "document" (what is taken when it is not set)'
+    encoding_format: Literal["float"] | None = Field(
+        None, description='"float", or left out; POST /v1/embeddings has base64'
     )
 
     def request(self, *, anew: bool) -> EmbedRequest:
         """What the core is asked."""
-        texts = (self.input,) if isinstance(self.input, str) else tuple(self.input)
-        return EmbedRequest(texts, self._role(), self.dimensions, anew)
-
-    def _role(self) -> Role:
-        """The field decides, else the model's suffix, else a document."""
-        suffix = self.model.rpartition(":")[2] if ":" in self.model else ""
-        named = self.input_type or (suffix if suffix in tuple(Role) else Role.DOCUMENT)
-        return Role(named)
+        return self._request(self.inputs, Role.DOCUMENT, anew=anew)
 
 
-class EmbedReply(BaseModel):
-    """`embedding` for one text, `embeddings` for a list; `truncated` only where a text was cut."""
+class OpenAIBody(_Options):
+    """POST /v1/embeddings: OpenAI's request, and what is said of a text's role and length."""
 
-    embedding: list[float] | None = None
-    embeddings: list[list[float]] | None = None
-    truncated: list[int] | None = None
+    input: Texts
+    model: str | None = Field(
+        None,
+        description="a string: any name is answered by the model that is served; the suffix "
+        "`:query` or `:document` sets input_type",
+    )
+    encoding_format: Literal["float", "base64"] | None = Field(
+        None,
+        description='"float" (what is taken when it is not set) or "base64" (of little-endian '
+        "float32)",
+    )
+
+    def request(self, default: Role, *, anew: bool) -> EmbedRequest:
+        """What the core is asked. The fields decide, else the model's suffix, else the default."""
+        suffix = (self.model or "").rpartition(":")[2] if ":" in (self.model or "") else ""
+        return self._request(
+            self.input, default, suffix=suffix if suffix in tuple(Role) else None, anew=anew
+        )
+
+
+class TokenizeBody(Body):
+    """POST /tokenize, as TEI takes it."""
+
+    inputs: Texts
+    add_special_tokens: bool | None = Field(
+        None, description="true (what is taken when it is not set) or false"
+    )
+    prompt_name: RoleName | None = Field(
+        None, description='"query" or "document", to have its instruction before the text'
+    )
+
+
+class Sentences(Body):
+    """One sentence, and those to compare with it."""
+
+    source_sentence: Text
+    sentences: Annotated[list[str], Field(fail_fast=True)] = Field(
+        description="a list of strings", json_schema_extra={"items": _TEXT, "minItems": 1}
+    )
+
+
+class SimilarityOptions(Body):
+    """How they are read."""
+
+    prompt_name: RoleName | None = None
+    truncate: bool | None = None
+    truncation_direction: Literal["Right", "right", "Left", "left"] | None = None
+
+
+class SimilarityBody(Body):
+    """POST /similarity, as TEI takes it: documents unless said otherwise."""
+
+    inputs: Sentences = Field(
+        description="an object: source_sentence is a string, sentences a list of strings"
+    )
+    parameters: SimilarityOptions | None = Field(
+        None, description="an object with prompt_name, truncate or truncation_direction"
+    )
+
+    def request(self, *, anew: bool) -> EmbedRequest:
+        """What the core is asked: the source first; raises EmptyInput where nothing else is."""
+        if not self.inputs.sentences:
+            raise EmptyInput("There is no sentence to compare with.")
+        options = self.parameters or SimilarityOptions()
+        return EmbedRequest(
+            (self.inputs.source_sentence, *self.inputs.sentences),
+            role_of(options.prompt_name) or Role.DOCUMENT,
+            anew=anew,
+            truncate=options.truncate is not False,
+            side=Side((options.truncation_direction or "right").lower()),
+        )
+
+
+class OneEmbedding(BaseModel):
+    """For one text; `truncated` only where it was cut."""
+
+    embedding: list[float]
+    truncated: list[int] = Field(default_factory=list)
+
+
+class SeveralEmbeddings(BaseModel):
+    """For a list of texts; `truncated` lists those that were cut, and is only there for them."""
+
+    embeddings: list[list[float]]
+    truncated: list[int] = Field(default_factory=list)
 
 
 class OpenAIItem(BaseModel):
@@ -103,13 +243,45 @@ class Usage(BaseModel):
 
 
 class OpenAIReply(BaseModel):
-    """OpenAI's reply; `truncated` only where a text was cut."""
+    """OpenAI's reply; `truncated` lists the texts that were cut, and is only there for them."""
 
     object: Literal["list"]
     data: list[OpenAIItem]
     model: str
     usage: Usage
-    truncated: list[int] | None = None
+    truncated: list[int] = Field(default_factory=list)
+
+
+class OneToken(BaseModel):
+    """A token; `start` and `stop` count bytes of UTF-8, and special tokens have none."""
+
+    id: int
+    text: str
+    special: bool
+    start: int | None
+    stop: int | None
+
+
+class ModelEntry(BaseModel):
+    """One of the model's names."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ModelList(BaseModel):
+    """OpenAI's list of models."""
+
+    object: Literal["list"]
+    data: list[ModelEntry]
+
+
+class Status(BaseModel):
+    """How the server is."""
+
+    status: str
 
 
 class ErrorDetail(BaseModel):
@@ -122,44 +294,13 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorReply(BaseModel):
-    """The one shape of every error."""
+    """The shape of errors, as OpenAI has it."""
 
     error: ErrorDetail
 
 
-AnyBody = TypeVar("AnyBody", EmbedBody, OpenAIBody)
+class TeiError(BaseModel):
+    """The shape of errors where TEI's requests are answered."""
 
-
-def parse(model: type[AnyBody], body: bytes) -> AnyBody:
-    """Read a body, as JSON whatever its content type says.
-
-    Raises:
-        MalformedBody: it is no JSON.
-        TokensNotText: the input is token numbers.
-        InvalidRequest: a field is missing or wrong.
-    """
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        complaint = _complaint(model, error, body)
-    # Raised out here so that pydantic's error, which holds the input, is not chained to it.
-    raise complaint
-
-
-def _complaint(model: type[_Body], error: ValidationError, body: bytes) -> RequestError:
-    first = error.errors(include_input=False, include_context=False, include_url=False)[0]
-    if first["type"] == "json_invalid":
-        return MalformedBody("The body is not valid JSON (in UTF-8).")
-    if not first["loc"]:
-        return InvalidRequest("The body must be a JSON object.")
-    name = str(first["loc"][0])
-    if name == "input" and _TOKENS.search(body):
-        return TokensNotText(
-            "The input is a list of token numbers, from a vocabulary that is not this model's. "
-            "Send text: in LangChain's OpenAIEmbeddings set check_embedding_ctx_length=False.",
-            param=name,
-        )
-    described = model.model_fields[name].description
-    if first["type"] == "missing":
-        return InvalidRequest(f"{name} is missing: it must be {described}.", param=name)
-    return InvalidRequest(f"{name} must be {described}.", param=name)
+    error: str
+    error_type: Literal["Unhealthy", "Backend", "Overloaded", "Validation", "Tokenizer", "Empty"]

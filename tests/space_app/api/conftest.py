@@ -13,6 +13,7 @@ from fakes.embedder import FakeEmbedder, fake_manifest
 
 from space_app.api.app import create_app
 from space_app.core.service import Service
+from space_app.metrics import Metrics
 from space_app.settings import ApiKey, Settings
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from space_app.core.types import Embedder
+    from space_app.tracing import Tracing
 
     StartApp = Callable[..., AbstractContextManager["Running"]]
 
@@ -42,21 +44,27 @@ def _start_app(tmp_path: Path) -> StartApp:
 
     @contextmanager
     def start(
-        embedder: Embedder, *, keys: tuple[str, ...] = (KEY,), **limits: int
+        embedder: Embedder,
+        *,
+        keys: tuple[str, ...] = (KEY,),
+        tracing: Tracing | None = None,
+        **limits: int,
     ) -> Iterator[Running]:
         settings = Settings(
             model_dir=tmp_path,
             api_keys=tuple(ApiKey(f"key {n}", key) for n, key in enumerate(keys)),
             **{"max_payload_mb": 1, "max_inputs": 64, **limits},
         )
+        metrics = Metrics(fake_manifest())
         service = Service(
             embedder,
             fake_manifest(),
             max_inputs=settings.max_inputs,
             max_wait=settings.max_wait_seconds,
+            observer=metrics,
         )
         with (
-            serving(create_app(service, settings)) as url,
+            serving(create_app(service, settings, metrics=metrics, tracing=tracing)) as url,
             httpx2.Client(
                 base_url=url, headers={"X-API-Key": KEY}, trust_env=False, timeout=30
             ) as http,

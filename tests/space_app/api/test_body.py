@@ -1,17 +1,28 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING
+
+import pytest
+from fakes.asgi_server import serving
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+from space_app.api import body
+from space_app.core.errors import TooSlow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pytest
     from conftest import Running
     from fakes.embedder import FakeEmbedder
+    from starlette.requests import Request
 
 LIMIT = 1024 * 1024
 KEY = "the-key-of-the-tests"
@@ -67,6 +78,41 @@ def test_chunks_without_a_length_are_counted(app: Running, embedder: FakeEmbedde
 
     assert reply.status_code == 413
     assert embedder.steps == []
+
+
+@pytest.mark.parametrize(
+    ("gaps", "altogether", "status"),
+    [([], 9.0, 408), ([0.0, 2.0], 9.0, 408), ([0.1] * 50, 0.6, 408), ([0.1] * 9, 9.0, 200)],
+    ids=["nothing", "one long pause", "a trickle without end", "slow and steady"],
+)
+def test_a_slow_sender(gaps: list[float], altogether: float, status: int) -> None:
+    """Neither a pause nor a trickle holds a connection for ever; a slow line is no attack."""
+
+    async def read(request: Request) -> Response:
+        try:
+            await body.read(request, limit=LIMIT, pause=0.5, altogether=altogether)
+        except TooSlow:
+            return Response(status_code=408)
+        return Response()
+
+    with serving(Starlette(routes=[Route("/", read, methods=["POST"])])) as url:
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as client:
+            client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+            sending = threading.Thread(target=trickle, args=(client, gaps))
+            sending.start()
+            assert client.recv(100).startswith(b"HTTP/1.1 %d " % status)
+            # Who is refused is so while still sending, not because the end never came.
+            assert status == 200 or not gaps or sending.is_alive()
+        sending.join(timeout=30)
+
+
+def trickle(client: socket.socket, gaps: list[float]) -> None:
+    """Send a byte after each pause, as long as it goes."""
+    with contextlib.suppress(OSError):
+        for gap in gaps:
+            client.sendall(b"x")
+            time.sleep(gap)
 
 
 def test_a_client_that_leaves_is_not_computed_for(app: Running, embedder: FakeEmbedder) -> None:

@@ -31,8 +31,16 @@ def code_of(reply: httpx2.Response, status: int) -> str:
 @pytest.mark.parametrize("path", ["/embed", "/v1/embeddings"])
 @pytest.mark.parametrize(
     "content",
-    [b"", b'{"text": "' + SECRET.encode(), b'{"text": "\xff"}', b'{"text": "\\ud800"}', b"[" * 999],
-    ids=["nothing", "half", "no UTF-8", "half a surrogate pair", "deep"],
+    [
+        b"",
+        b'{"text": "' + SECRET.encode(),
+        b'{"text": "\xff"}',
+        b'{"text": "\\ud800"}',
+        b"[" * 999,
+        b'{"text": NaN}',
+        b'{"text": 1e999}',
+    ],
+    ids=["nothing", "half", "no UTF-8", "half a surrogate pair", "deep", "NaN", "beyond a double"],
 )
 def test_bad_json(app: Running, path: str, content: bytes) -> None:
     """What is no JSON is a 400."""
@@ -43,14 +51,23 @@ def test_bad_json(app: Running, path: str, content: bytes) -> None:
     ("path", "body", "param"),
     [
         ("/embed", {}, "text"),
-        ("/embed", {"inputs": SECRET}, "text"),
+        ("/embed", {"text": SECRET, "inputs": SECRET}, "text"),
         ("/embed", {"text": None}, "text"),
         ("/embed", {"text": {"a": SECRET}}, "text"),
         ("/embed", {"text": [SECRET, 5]}, "text"),
         ("/embed", {"text": "x", "input_type": SECRET}, "input_type"),
+        ("/embed", {"text": "x", "prompt_name": SECRET}, "prompt_name"),
+        ("/embed", {"text": "x", "dimensions": 10**30}, "dimensions"),
+        ("/embed", {"text": "x", "truncate": "yes"}, "truncate"),
+        ("/embed", {"text": "x", "truncation_direction": SECRET}, "truncation_direction"),
         ("/embed", [SECRET], None),
         ("/v1/embeddings", {"model": "m"}, "input"),
         ("/v1/embeddings", {"input": [[SECRET]]}, "input"),
+        ("/v1/embeddings", {"input": [[]]}, "input"),
+        ("/v1/embeddings", {"input": [SECRET, 5]}, "input"),
+        ("/v1/embeddings", {"input": True}, "input"),
+        ("/v1/embeddings", {"input": 1.5}, "input"),
+        ("/v1/embeddings", {"input": "x", "model": 5}, "model"),
         ("/v1/embeddings", {"input": "x", "encoding_format": SECRET}, "encoding_format"),
         ("/v1/embeddings", {"input": "x", "dimensions": 0}, "dimensions"),
         ("/v1/embeddings", {"input": "x", "dimensions": 9}, "dimensions"),
@@ -92,12 +109,55 @@ def test_unknown_route(app: Running) -> None:
     assert code_of(app.http.get(f"/{SECRET}"), 404) == "not_found"
 
 
-def test_wrong_method(app: Running) -> None:
+@pytest.mark.parametrize(
+    ("path", "allowed"), [("/embed", "POST"), ("/", "GET, HEAD, POST"), ("/health", "GET, HEAD")]
+)
+def test_wrong_method(app: Running, path: str, allowed: str) -> None:
     """A method that a route does not have is a 405 that lists those it has."""
-    reply = app.http.get("/embed")
+    reply = app.http.delete(path)
 
     assert code_of(reply, 405) == "method_not_allowed"
-    assert reply.headers["allow"] == "POST"
+    assert reply.headers["allow"] == allowed
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "multipart/form-data; boundary=x"},
+        {"Content-Type": "application/xml"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ],
+    ids=str,
+)
+def test_what_is_declared_as_no_json(app: Running, headers: dict[str, str]) -> None:
+    """A body that is something else by its own header is a 415."""
+    reply = app.http.post("/embed", content=b'{"text": "x"}', headers=headers)
+
+    assert code_of(reply, 415) == "unsupported_media_type"
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        None,
+        "application/json; charset=utf-8",
+        "application/vnd.acme+json",
+        "text/plain;charset=UTF-8",
+        "application/x-www-form-urlencoded",
+    ],
+)
+def test_json_by_any_usual_name(app: Running, declared: str | None) -> None:
+    """What curl and fetch say when nobody tells them is taken for the JSON that it is."""
+    headers = {} if declared is None else {"Content-Type": declared}
+
+    assert app.http.post("/embed", content=b'{"text": "x"}', headers=headers).status_code == 200
+
+
+def test_the_last_of_a_fields_duplicates_counts(app: Running, embedder: FakeEmbedder) -> None:
+    """As in every common JSON library."""
+    app.http.post("/embed", content=b'{"text": "first", "text": "second"}')
+
+    assert embedder.steps == [["query: second"]]
 
 
 def test_a_failure_inside(start_app: StartApp, caplog: pytest.LogCaptureFixture) -> None:
@@ -111,7 +171,7 @@ def test_a_failure_inside(start_app: StartApp, caplog: pytest.LogCaptureFixture)
     assert still_there.status_code == 200
     errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert [record.getMessage() for record in errors] == [
-        f"500 on /embed: RuntimeError at embedder.py:{_line_of_failure()}"
+        f"The server failed: RuntimeError at embedder.py:{_line_of_failure()}"
     ]
     assert all(record.exc_info is None for record in errors)
     assert SECRET not in caplog.text

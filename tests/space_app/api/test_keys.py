@@ -14,6 +14,7 @@ KEYED = [
     ("POST", "/embeddings"),
     ("POST", "/v1/embeddings"),
     ("GET", "/info"),
+    ("GET", "/metrics"),
     ("GET", "/models"),
     ("GET", "/v1/models"),
 ]
@@ -36,7 +37,10 @@ def status(app: Running, headers: dict[str, str]) -> int:
         ({"X-API-Key": "", "Authorization": f"Bearer {KEY}"}, 401),
         ({"X-API-Key": KEY[:-1]}, 401),
         ({"X-API-Key": KEY + "x"}, 401),
-        ({"Authorization": KEY}, 401),
+        ({"Authorization": KEY}, 200),
+        ({"Authorization": KEY[:-1]}, 401),
+        ({"Authorization": f"Bearer {KEY[:-1]}"}, 401),
+        ({"Authorization": f"Bearer Bearer {KEY}"}, 401),
         ({"Authorization": f"Basic {KEY}"}, 401),
         ({"Authorization": "Bearer"}, 401),
         ({}, 401),
@@ -73,6 +77,24 @@ def test_routes_that_need_a_key(app: Running, method: str, path: str) -> None:
     assert reply.headers["www-authenticate"] == "Bearer"
     assert reply.json()["error"]["code"] == "invalid_api_key"
     assert "X-API-Key" in reply.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/", "/similarity", "/tokenize"])
+def test_teis_routes_need_a_key(app: Running, path: str) -> None:
+    """They say so in TEI's shape."""
+    del app.http.headers["X-API-Key"]
+    reply = app.http.post(path, content=b"not even read")
+
+    assert reply.status_code == 401
+    assert set(reply.json()) == {"error", "error_type"}
+
+
+@pytest.mark.parametrize("path", ["//info", "/info/", "/info//"])
+def test_a_path_in_disguise_needs_the_key(app: Running, path: str) -> None:
+    """Slashes too many lead to the same route, and not around its key."""
+    assert app.http.get(f"{app.url}{path}").status_code == 200
+    del app.http.headers["X-API-Key"]
+    assert app.http.get(f"{app.url}{path}").status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/livez"])

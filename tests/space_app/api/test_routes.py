@@ -9,6 +9,8 @@ import openai
 import pytest
 from fakes.embedder import DIMENSIONS, QUERY_INSTRUCTION, FakeEmbedder, vector
 
+from space_app.core.types import Role
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -98,6 +100,70 @@ def test_openai_shape(app: Running, path: str) -> None:
 def test_openai_roles(app: Running, options: dict[str, str], read: str) -> None:
     """A document, unless input_type or else the model's suffix says query."""
     assert embeddings(app, input="hello", **options) == [is_vector_of(read)]
+
+
+def test_the_setting_is_the_role_where_nothing_else_says_it(start_app: StartApp) -> None:
+    """Where it is "query", OpenAI's routes read queries; a field, and TEI's routes, do not care."""
+    with start_app(FakeEmbedder(), default_input_type=Role.QUERY) as app:
+        assert embeddings(app, input="hello") == [is_vector_of(QUERY_INSTRUCTION + "hello")]
+        assert embeddings(app, input="hello", input_type="document") == [is_vector_of("hello")]
+        assert embed(app, inputs="hello") == [is_vector_of("hello")]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "read"),
+    [
+        ("input_type", "query", QUERY_INSTRUCTION + "hello"),
+        ("input_type", "search_query", QUERY_INSTRUCTION + "hello"),
+        ("input_type", "search_document", "hello"),
+        ("input_type", "passage", "hello"),
+        ("prompt_name", "query", QUERY_INSTRUCTION + "hello"),
+        ("prompt_name", "document", "hello"),
+    ],
+)
+def test_roles_on_every_route(app: Running, field: str, value: str, read: str) -> None:
+    """Both names of the field, and other vendors' words for roles, are understood everywhere."""
+    option = {field: value}
+
+    assert embed(app, text="hello", **option) == {"embedding": is_vector_of(read)}
+    assert embed(app, inputs="hello", **option) == [is_vector_of(read)]
+    assert embeddings(app, input="hello", **option) == [is_vector_of(read)]
+
+
+def test_fields_that_are_null_are_not_set(app: Running) -> None:
+    """Clients that send every field they know of send null."""
+    names = ("model", "encoding_format", "dimensions", "input_type", "prompt_name", "truncate")
+
+    assert embeddings(app, input="hello", **dict.fromkeys(names)) == [is_vector_of("hello")]
+
+
+def test_the_end_of_a_text_is_kept_when_asked(app: Running) -> None:
+    """truncation_direction "left" cuts the beginning, and is remembered apart from the other."""
+    assert embeddings(app, input=LONG) == [is_vector_of("one two three four five six")]
+    for _ in range(2):
+        (found,) = embeddings(app, input=LONG, truncation_direction="left")
+        assert found == is_vector_of("three four five six seven eight")
+
+
+@pytest.mark.parametrize("remembered", [False, True])
+def test_nothing_is_cut_without_leave(
+    app: Running,
+    embedder: FakeEmbedder,
+    remembered: bool,  # noqa: FBT001 -- what came before
+) -> None:
+    """Where `truncate` is false the refusal says which text is too long, and how long it is."""
+    if remembered:
+        embeddings(app, input=LONG)
+    steps = len(embedder.steps)
+    body = {"input": ["short", LONG], "truncate": False}
+    reply = app.http.post("/v1/embeddings", json=body)
+
+    assert reply.status_code == 422
+    assert reply.json()["error"]["code"] == "input_too_long"
+    message = reply.json()["error"]["message"]
+    assert message.startswith("Text 1 (counted from 0) is too long: 8 tokens of it were looked at")
+    assert len(embedder.steps) == steps
+    assert embeddings(app, input=["short"], truncate=False) == [is_vector_of("short")]
 
 
 def test_openai_client(client: openai.OpenAI) -> None:
@@ -295,8 +361,8 @@ def test_health_while_stopping(app: Running) -> None:
 
 def test_openapi_describes_the_routes(app: Running) -> None:
     """The description has the bodies that are read by hand."""
-    described = app.http.get("/openapi.json").json()["paths"]
+    described = app.http.get("/openapi.json").json()
+    body = described["paths"]["/v1/embeddings"]["post"]["requestBody"]["content"]
 
-    assert set(described) >= {"/", "/embed", "/v1/embeddings", "/embeddings", "/health", "/info"}
-    body = described["/embed"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    assert body["required"] == ["text"]
+    assert body["application/json"]["schema"] == {"$ref": "#/components/schemas/OpenAIBody"}
+    assert described["components"]["schemas"]["OpenAIBody"]["required"] == ["input"]

@@ -1,0 +1,134 @@
+"""uvicorn's connection, with limits to what it has none for.
+
+They are for heads of requests, and for bodies that go on after they were refused. What is no HTTP
+is answered in the one shape of errors too.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from space_app.api import errors
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+_MAX_HEAD = 64 * 1024
+_HEAD_SECONDS = 20.0
+_REFUSED_BODY_SECONDS = 10.0
+"""For a client that sends its whole body before it reads the refusal."""
+
+
+class Connection(HttpToolsProtocol):
+    """One client's requests, one after another."""
+
+    max_head = _MAX_HEAD
+    head_seconds = _HEAD_SECONDS
+    refused_body_seconds = _REFUSED_BODY_SECONDS
+
+    _head: int | None = 0
+    """Bytes of the head that is being received, None while none is."""
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Called by asyncio."""
+        super().connection_made(transport)
+        self._end_after(self.head_seconds, HTTPStatus.REQUEST_TIMEOUT)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by asyncio."""
+        self._go_on()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by asyncio."""
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self._head is not None:
+            self._head += len(data)
+            if self._head > self.max_head:
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            elif self._timer is None:
+                self._end_after(self.head_seconds, HTTPStatus.REQUEST_TIMEOUT)
+
+    def on_message_begin(self) -> None:
+        """Called by the parser."""
+        super().on_message_begin()
+        self._head = 0
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser."""
+        self._go_on()
+        self._head = None
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > self.max_head:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            return
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Called by the parser."""
+        if self.transport.is_closing():
+            return
+        if self.cycle.response_complete and self._timer is None:
+            self._end_after(self.refused_body_seconds, None)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Called by the parser."""
+        if self.transport.is_closing():
+            return
+        self._go_on()
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- uvicorn's words
+        """Called by uvicorn for what is no HTTP."""
+        self._refuse(HTTPStatus.BAD_REQUEST)
+
+    @property
+    def _answering(self) -> bool:
+        """Whether an answer has begun and not ended."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and cycle.response_started and not cycle.response_complete
+
+    def _end_after(self, seconds: float, status: HTTPStatus | None) -> None:
+        self._go_on()
+        self._timer = self.loop.call_later(seconds, self._refuse, status)
+
+    def _go_on(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _refuse(self, status: HTTPStatus | None) -> None:
+        """Hang up, and say why unless that would be in the middle of an answer."""
+        if self.transport.is_closing():
+            return
+        if status is not None and not self._answering:
+            self.transport.write(_refusal(status))
+        self.transport.close()
+
+
+_WORDS = {
+    HTTPStatus.BAD_REQUEST: ("invalid_http", "The request is not valid HTTP."),
+    HTTPStatus.REQUEST_TIMEOUT: ("timeout", "The head of the request did not arrive in time."),
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
+        "headers_too_large",
+        f"The head of the request is larger than {_MAX_HEAD // 1024} kB.",
+    ),
+}
+
+
+def _refusal(status: HTTPStatus) -> bytes:
+    """A whole answer."""
+    body = bytes(errors.response(status, *_WORDS[status]).body)
+    return (
+        b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+        b"connection: close\r\n\r\n%b" % (status, status.phrase.encode(), len(body), body)
+    )

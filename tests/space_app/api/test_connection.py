@@ -1,0 +1,190 @@
+"""What is sent byte by byte, to the connection that the server really runs."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+from fakes.asgi_server import serving
+from fakes.embedder import FakeEmbedder, fake_manifest
+
+from space_app.api.app import create_app
+from space_app.api.connection import Connection
+from space_app.core.service import Service
+from space_app.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HEAD = b"POST /embed HTTP/1.1\r\nHost: x\r\n"
+
+
+class Hasty(Connection):
+    """Waits for nobody."""
+
+    head_seconds = 0.2
+    refused_body_seconds = 0.2
+
+
+@pytest.fixture(name="patient")
+def _patient(tmp_path: Path) -> Iterator[str]:
+    with _serving(tmp_path, Connection) as url:
+        yield url
+
+
+@pytest.fixture(name="hasty")
+def _hasty(tmp_path: Path) -> Iterator[str]:
+    with _serving(tmp_path, Hasty) as url:
+        yield url
+
+
+@contextmanager
+def _serving(folder: Path, connection: type[Connection]) -> Iterator[str]:
+    settings = Settings(model_dir=folder, max_payload_mb=1)
+    service = Service(FakeEmbedder(), fake_manifest(), max_inputs=9)
+    with serving(create_app(service, settings), http=connection) as url:
+        yield url
+
+
+def connected(url: str) -> socket.socket:
+    """A bare connection."""
+    host, port = url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
+def answer(client: socket.socket) -> tuple[int, str]:
+    """The status and the code of what is answered before the server hangs up."""
+    received = b""
+    try:
+        while more := client.recv(65536):
+            received += more
+    except ConnectionResetError:
+        pass
+    head, _, body = received.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)["error"]["code"]
+
+
+def send_for_ever(client: socket.socket, chunk: bytes) -> None:
+    """Until it fails."""
+    while True:
+        client.sendall(chunk)
+
+
+def embeds(url: str) -> bool:
+    """Whether the server still answers others."""
+    with connected(url) as client:
+        client.sendall(HEAD + b'Content-Length: 13\r\nConnection: close\r\n\r\n{"text": "x"}')
+        return client.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [b"X-Flood: 1\r\n" * 50_000, b"X-Flood: " + b"x" * 500_000, b"X-Flood" * 50_000],
+    ids=["many headers", "one long value", "one long name"],
+)
+def test_a_flood_of_headers(patient: str, flood: bytes) -> None:
+    """A head that does not end is refused at its limit, whatever it is made of."""
+    with connected(patient) as client:
+        with suppress(BrokenPipeError, ConnectionResetError):
+            client.sendall(HEAD + flood)
+        status, code = answer(client)
+
+    assert (status, code) == (431, "headers_too_large")
+    assert embeds(patient)
+
+
+def test_a_large_head_that_ends(patient: str) -> None:
+    """It is refused as well where all of it comes at once."""
+    with connected(patient) as client:
+        client.sendall(HEAD + b"X-Flood: " + b"x" * 70_000 + b"\r\n\r\n")
+        assert answer(client) == (431, "headers_too_large")
+
+
+def test_a_head_within_the_limit(patient: str) -> None:
+    """Long tokens of proxies are no flood; every request counts by itself."""
+    head = HEAD + b"X-Long: " + b"x" * 40_000 + b'\r\nContent-Length: 13\r\n\r\n{"text": "x"}'
+    with connected(patient) as client:
+        for _ in range(3):
+            client.sendall(head)
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET http://[::1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
+        HEAD + b"Content-Length: x\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nZZZ\r\n",
+        HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+def test_what_is_no_http(patient: str, request_bytes: bytes) -> None:
+    """It is a 400 in the shape of every error."""
+    with connected(patient) as client:
+        client.sendall(request_bytes)
+        assert answer(client) == (400, "invalid_http")
+    assert embeds(patient)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/../info",
+        b"/docs/../info",
+        b"/%2e%2e/%2e%2e/etc/passwd",
+        b"/info%00",
+        b"/info%2f..",
+        b"/info;x",
+        b"/%ff%fe",
+        b"/" + b"a" * 30_000,
+    ],
+    ids=lambda path: path.decode()[:30],
+)
+def test_path_tricks(patient: str, path: bytes) -> None:
+    """Paths are compared as they are: none leads to a route, let alone to a file."""
+    with connected(patient) as client:
+        client.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert answer(client) == (404, "not_found")
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /emb", HEAD + b"X-Slow: "])
+def test_a_head_that_does_not_arrive(hasty: str, sent: bytes) -> None:
+    """Who connects and says nothing, or half of it, is let go."""
+    with connected(hasty) as client:
+        client.sendall(sent)
+        assert answer(client) == (408, "timeout")
+
+
+def test_a_body_has_more_time_than_a_head(hasty: str) -> None:
+    """The time for the head ends with it."""
+    with connected(hasty) as client:
+        client.sendall(HEAD + b"Content-Length: 13\r\n\r\n")
+        time.sleep(0.5)
+        client.sendall(b'{"text": "x"}')
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_second_head_that_does_not_arrive(hasty: str) -> None:
+    """The time runs for every request of a connection."""
+    with connected(hasty) as client:
+        client.sendall(HEAD + b'Content-Length: 13\r\n\r\n{"text": "x"}')
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+        client.sendall(HEAD)
+        assert answer(client) == (408, "timeout")
+
+
+def test_a_body_that_goes_on_after_its_refusal(hasty: str) -> None:
+    """Who does not stop sending what was refused is hung up on."""
+    chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    with connected(hasty) as client:
+        client.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            send_for_ever(client, chunk)
+    assert embeds(hasty)

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+
+from space_app.api.cl100k import Vocabulary
+from space_app.api.parsing import Parser
+from space_app.core.errors import InvalidRequest, MalformedBody, TokensNotText, TooManyInputs
+
+MANY = 2000
+
+
+@pytest.fixture(name="parser")
+def _parser() -> Parser:
+    return Parser(max_inputs=64)
+
+
+@pytest.mark.parametrize("item", [b"[1],", b"[],", b'{"a":1},', b'["x"],'])
+def test_bodies_of_lists_are_refused_before_they_are_parsed(parser: Parser, item: bytes) -> None:
+    """A million small lists would keep everybody waiting; that these never end is not even seen."""
+    with pytest.raises(TooManyInputs):
+        parser.openai(b'{"input":[' + item * MANY)
+
+
+@pytest.mark.parametrize("text", [b"[{" * MANY, b'\\"[{' * MANY, b"\\\\", b'\\\\\\"['])
+def test_brackets_in_texts_are_text(parser: Parser, text: bytes) -> None:
+    """Code has many of them."""
+    assert parser.openai(b'{"input":"%b","user":"[[[["}' % text).input
+
+
+def test_a_text_that_never_ends_is_looked_through_once(parser: Parser) -> None:
+    """Half a body of quotes takes no longer than a whole one: it is read in one pass."""
+    with pytest.raises(MalformedBody):
+        parser.openai(b'{"input":"' + b'\\"[' * 1_000_000)
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"x"', b"5", b"null"])
+def test_no_object(parser: Parser, body: bytes) -> None:
+    """Other JSON than an object is no request."""
+    with pytest.raises(InvalidRequest, match="object"):
+        parser.openai(body)
+
+
+@pytest.mark.parametrize("body", [b'{"input": "secret', b'{"input": "secret\xff"}'])
+def test_complaints_hold_nothing_of_the_body(parser: Parser, body: bytes) -> None:
+    """Neither the message nor what is chained to it quotes."""
+    with pytest.raises(MalformedBody) as caught:
+        parser.openai(body)
+
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+def test_wrong_fields_are_not_chained_to_their_values(parser: Parser) -> None:
+    """The error that pydantic makes holds what it got."""
+    with pytest.raises(InvalidRequest) as caught:
+        parser.openai(b'{"input": {"secret": 1}}')
+
+    assert caught.value.__context__ is None
+
+
+def test_token_numbers_become_text_where_their_vocabulary_is_known() -> None:
+    """One list is one text, several are several; strings are left as they are."""
+    parser = Parser(max_inputs=9, vocabulary=Vocabulary([b"a", b" b"]))
+
+    assert parser.openai(b'{"input": [0, 1]}').input == "a b"
+    assert parser.openai(b'{"input": [[0], [1, 0]]}').input == ["a", " ba"]
+    assert parser.openai(b'{"input": ["0"]}').input == ["0"]
+
+
+def test_teis_token_numbers_are_of_another_vocabulary() -> None:
+    """Those of `inputs` are refused all the same: there they mean the model's own."""
+    parser = Parser(max_inputs=9, vocabulary=Vocabulary([b"a", b" b"]))
+
+    with pytest.raises(TokensNotText):
+        parser.inputs(b'{"inputs": [0, 1]}')
