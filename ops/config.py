@@ -38,6 +38,7 @@ _NAME = r"^[a-zA-Z][_a-zA-Z0-9]*$"
 
 _REPO_ID = r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,95}/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,95}$"
 _DURATION = r"^[1-9]\d*(s|m|h)$"
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9._:\[\]-]+")
 
 
 def _one_line(value: str) -> str:
@@ -55,6 +56,13 @@ def holds_token(value: str) -> bool:
 def _no_token(value: str) -> str:
     if holds_token(value):
         msg = "looks like a Hugging Face token, and this is public: refer to it from [secrets]"
+        raise ValueError(msg)
+    return value
+
+
+def _origin(value: str) -> str:
+    if value != "*" and not _ORIGIN.fullmatch(value):
+        msg = 'must be an origin as browsers send it, such as "https://app.example", or "*"'
         raise ValueError(msg)
     return value
 
@@ -187,7 +195,7 @@ class Model(_Section):
 
 
 class Server(_Section):
-    """Limits of the server."""
+    """Limits and habits of the server."""
 
     max_payload_mb: Annotated[int, Field(ge=1, le=10)] = Field(
         10, description="Largest request; the Hub's proxy takes 10 MB at most."
@@ -204,6 +212,25 @@ class Server(_Section):
     threads: Annotated[int, Field(ge=1, le=256)] | None = Field(
         None, description="Compute threads; by default what the container may use."
     )
+    default_input_type: Literal["document", "query"] = Field(
+        "document",
+        description="What OpenAI's routes take texts as when neither `input_type` nor the model's "
+        "name says.",
+    )
+    cors_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = Field(
+        (), description='Sites whose pages may call the server, or "*" for every site.'
+    )
+    log_format: Literal["json", "text"] = Field(
+        "json", description="Log lines for machines or for people."
+    )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _every_site_or_some(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        if "*" in origins and len(origins) > 1:
+            msg = '"*" stands for every site: leave the others out, or leave it out'
+            raise ValueError(msg)
+        return origins
 
 
 class ImageBuild(_Section):
@@ -219,6 +246,11 @@ class ImageBuild(_Section):
     build_args: dict[Name, Annotated[Line, AfterValidator(_no_token)]] = Field(
         default_factory=dict,
         description="More ARGs of the builder stage, with their values; never a secret.",
+    )
+    cl100k: bool = Field(
+        default=False,
+        description="Put OpenAI's vocabulary cl100k_base into the image, for clients that send "
+        "tokens of it.",
     )
 
     @field_validator("build_args")

@@ -107,11 +107,16 @@ def deploy(hub: Hub, request: Request, *, say: Log, on_check: OnCheck) -> Deploy
 
 def access(hub: Hub, request: Request) -> Access:
     """What opens the deployed Space: the Hub's token, and the first of the app's own keys."""
-    keys = re.split(r"[,\n]", request.secrets.get(API_KEYS, ""))
     return Access(
         hub_token=hub.token if request.config.space.visibility == "private" else None,
-        app_key=keys[0].strip().rpartition("=")[2] or None,
+        app_key=first_key(request.secrets),
     )
+
+
+def first_key(secrets: Mapping[str, str]) -> str | None:
+    """The first of the app's own keys, without its name."""
+    keys = re.split(r"[,\n]", secrets.get(API_KEYS, ""))
+    return keys[0].strip().rpartition("=")[2] or None
 
 
 def _full_name(repo_id: str, account: Account) -> str:

@@ -30,11 +30,15 @@ id = "BAAI/bge-base-en-v1.5"
 [server]
 max_payload_mb = 10
 max_inputs = 2048
+# default_input_type = "query"            # what OpenAI's routes take texts as; documents by default
+# cors_origins = ["https://app.example"]  # sites whose pages may call it; none by default
+# log_format = "text"                     # for people; by default JSON, for machines
 
 [image]
 # base = "python:3.11-slim"
 # torch_index = "https://download.pytorch.org/whl/cpu"
 # build_args = {{ PIP_INDEX_URL = "https://…" }}  # more ARGs of the builder stage, never a secret
+# cl100k = true            # OpenAI's vocabulary: LangChain sends tokens of it unless told not to
 
 [variables]                # public environment of the Space
 # EMBED_LOG_LEVEL = "info"

@@ -9,13 +9,17 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE
 from rich.console import Console
+from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ops.bench import Benched, Latency, Throughput
+    from ops.connect import Connected
     from ops.errors import OpsError
     from ops.runner import Log
     from ops.smoke_test import CheckResult, Report
@@ -98,6 +102,19 @@ class Output:
             table.add_row(name, Text(value))
         self._out.print(table)
 
+    def benched(self, benched: Benched) -> None:
+        """How fast a server is: a row for each load."""
+        if self.as_json:
+            self.result("", asdict(benched))
+            return
+        table = Table(title=Text(benched.url), box=SIMPLE)
+        table.add_column("load")
+        for column in ("p50", "p95", "requests/s", "tokens/s", "refused"):
+            table.add_column(column, justify="right")
+        for row in _loads(benched):
+            table.add_row(*map(Text, row))
+        self._out.print(table)
+
     def status(self, status: Status) -> None:
         """What a Space is doing, a fact a line."""
         if self.as_json:
@@ -107,6 +124,22 @@ class Output:
         for name, value in _facts(status):
             table.add_row(Text(name, style="bold"), Text(value))
         self._out.print(table)
+
+    def snippets(self, connected: Connected, **more: Any) -> None:
+        """What to paste on stdout, as it is; what to know about it on stderr."""
+        if self.as_json:
+            self.result("", {**connected.data(), **more})
+            return
+        for file in connected.files:
+            if len(connected.files) > 1:
+                self._out.print(Text(f"# --- {file.name} ---", style="bold"))
+            if self._out.is_terminal:
+                lexer = Syntax.guess_lexer(file.name, file.content)
+                self._out.print(Syntax(file.content, lexer, background_color="default"))
+            else:
+                self._out.out(file.content, end="")
+        for note in connected.notes:
+            self.say(note)
 
     def error(self, error: OpsError) -> None:
         """What happened, why, and what to do; as JSON on stdout with --json."""
@@ -146,6 +179,25 @@ def _counted(report: Report) -> str:
     outcomes = Counter(check.outcome for check in report.checks)
     others = (f"{outcomes[o]} {o}" for o in ("failed", "skipped") if outcomes[o])
     return ", ".join([f"{outcomes['passed']} checks passed", *others])
+
+
+def _loads(benched: Benched) -> Iterator[tuple[str, ...]]:
+    yield "short query", *_times(benched.idle)
+    yield "mixed clients", *_times(benched.mixed.latency), *_rates(benched.mixed)
+    if benched.beside is not None and benched.bulk is not None:
+        yield "short query beside bulk", *_times(benched.beside)
+        yield "the bulk", *_times(benched.bulk.latency), *_rates(benched.bulk)
+
+
+def _times(latency: Latency) -> Iterator[str]:
+    for milliseconds in (latency.p50_ms, latency.p95_ms):
+        yield f"{milliseconds:,.1f} ms"
+
+
+def _rates(found: Throughput) -> Iterator[str]:
+    yield f"{found.requests_per_second:,.1f}"
+    yield "?" if found.tokens_per_second is None else f"{found.tokens_per_second:,.0f}"
+    yield str(found.refused)
 
 
 def _facts(status: Status) -> Iterator[tuple[str, str]]:

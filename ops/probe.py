@@ -25,7 +25,7 @@ _TOKEN_HEADERS = ("X-HF-Authorization", "Authorization")
 _REFUSAL_LIMIT = 15.0
 """Seconds after which a server that refuses us is taken to mean it."""
 
-_REFUSED = (401, 403, 404)
+REFUSED = (401, 403, 404)
 """How the Hub's proxy answers somebody whom it does not know: a private Space "does not exist"."""
 
 
@@ -99,7 +99,7 @@ class Probe:
         if not self._access.hub_token:
             return
         with contextlib.suppress(httpx2.RequestError):
-            if self.request("GET", "/livez").status_code in _REFUSED:
+            if self.request("GET", "/livez").status_code in REFUSED:
                 self._move_token()
 
     def _move_token(self) -> None:
@@ -147,7 +147,7 @@ class Probe:
                 if response.status_code == httpx2.codes.OK:
                     return time.monotonic() - started
                 answer = f"status {response.status_code}"
-                refused = response.status_code in _REFUSED
+                refused = response.status_code in REFUSED
             if refused and self._access.hub_token:
                 self._move_token()
             time.sleep(min(pause, max(limit - waited, 0)))

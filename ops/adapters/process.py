@@ -40,8 +40,8 @@ _ABANDONED_AFTER = 24 * 3600
 _UNFINISHED = ".building-"
 
 _NEEDED = (
-    "fastapi", "nncf", "numpy", "openvino", "orjson", "sentence-transformers", "tokenizers",
-    "torch", "uvicorn",
+    "fastapi", "fastapi-swagger", "nncf", "numpy", "openvino", "orjson", "prometheus-client",
+    "sentence-transformers", "tokenizers", "torch", "uvicorn",
 )  # fmt: skip
 """Distributions of the extras `server` and `export` without which a build cannot end well."""
 
@@ -135,6 +135,8 @@ class ProcessRunner:
             for name, value in read_dockerfile(built / "Dockerfile").environment.items()
             if name.startswith(_IMAGE_VARIABLES)
         }
+        if of_image.pop("EMBED_CL100K_FILE", None) is not None:
+            log("Without Docker the server has no cl100k vocabulary, and refuses tokens of it.")
         own = {"EMBED_MODEL_DIR": str(built / "model"), "PYTHONUNBUFFERED": "1"}
         address = {"HOST": LOOPBACK, "PORT": str(port)}
         return ProcessServer(

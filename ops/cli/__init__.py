@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from ops import __version__
-from ops.cli import author, local, release, run
+from ops.cli import author, local, release, run, use
 from ops.cli.context import Globals
 from ops.errors import OpsError
 
@@ -91,8 +91,10 @@ for _command in (
     local.smoke_test,
     local.hub,
     local.rehearse,
+    local.bench,
     release.deploy,
     run.status,
+    use.connect,
 ):
     cli.add_command(_command)
 

@@ -1,4 +1,4 @@
-"""Commands that need no account: build, smoke-test, hub, rehearse."""
+"""Commands that need no account: build, smoke-test, hub, rehearse, bench."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ops.cli.here import build_args, build_space, choose_runner, mirrors, runner
 from ops.errors import Exit
 
 if TYPE_CHECKING:
+    from ops.probe import Access
     from ops.rehearse import Rehearsed
     from ops.smoke_test import Report
 
@@ -178,19 +179,66 @@ def rehearse(options: Globals, runner_name: Any, mirrors: dict[str, Path], *, on
             return
         options.output.say(f"A private Space at {rehearsed.deployed.url}, until Ctrl-C. Try:")
         options.output.say(_curl(rehearsed))
+        options.output.say("Or any client that you have, here OpenAI's; `ops connect` lists them:")
+        options.output.say(_connect(rehearsed))
         wait_for_interrupt()
+
+
+@click.command()
+@click.option("--url", required=True, help="A server that runs already, such as a Space.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.1),
+    default=10,
+    show_default=True,
+    help="How long each part takes.",
+)
+@click.option(
+    "--clients",
+    type=click.IntRange(1, 1000),
+    default=16,
+    show_default=True,
+    help="How many ask at the same time.",
+)
+@click.option(
+    "--bulk",
+    type=click.IntRange(0, 2048),
+    default=256,
+    show_default=True,
+    help="Texts in each request beside which queries are timed; 0 leaves that out.",
+)
+@pass_globals
+def bench(options: Globals, url: str, seconds: float, clients: int, bulk: int) -> None:
+    """Measure how fast a server answers, if it speaks OpenAI's API.
+
+    Short queries one after another, then many clients with texts of mixed lengths, then queries
+    beside a bulk load. The keys are those of smoke-test.
+
+    \b
+    Examples: ops bench --url http://127.0.0.1:7860
+              ops bench --url https://me-my-embeddings.hf.space --clients 4 --seconds 30
+    """
+    from ops import bench as verb
+
+    plan = verb.Plan(seconds=seconds, clients=clients, bulk=bulk)
+    options.output.benched(verb.bench(url, _access(url), plan, options.output.say))
 
 
 def _smoke_test_url(options: Globals, url: str, limit: float) -> Report:
     from ops import smoke_test as verb
+
+    return verb.smoke_test_url(url, _access(url), on_check=options.output.check, limit=limit)
+
+
+def _access(url: str) -> Access:
+    """What this user's environment has to open a server."""
     from ops.adapters.hf_hub import stored_token
     from ops.probe import Access, is_space_or_local
 
-    access = Access(
+    return Access(
         hub_token=stored_token() if is_space_or_local(url) else None,
         app_key=os.environ.get("EMBED_API_KEY"),
     )
-    return verb.smoke_test_url(url, access, on_check=options.output.check, limit=limit)
 
 
 def _smoke_test_here(
@@ -221,6 +269,20 @@ def _smoke_test_here(
             app_port=config.space.app_port,
             start_limit=start_limit,
         )
+
+
+def _connect(rehearsed: Rehearsed) -> str:
+    """A command to paste, which tries a client; tokens stay in their files."""
+
+    def variable(name: str, file: Path) -> str:
+        return f'{name}="$(cat {shlex.quote(str(file))})" '
+
+    own_key = variable("EMBED_API_KEY", rehearsed.key_file) if rehearsed.key_file else ""
+    return (
+        variable("HF_TOKEN", rehearsed.token_file)
+        + own_key
+        + f"ops connect openai --check --url {rehearsed.deployed.url}"
+    )
 
 
 def _curl(rehearsed: Rehearsed) -> str:

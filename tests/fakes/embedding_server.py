@@ -164,6 +164,7 @@ class _App:
                 Route("/health", self._health),
                 Route("/info", self._info),
                 Route("/embed", self._embed, methods=["POST"]),
+                Route("/v1/models", self._models),
                 Route("/v1/embeddings", self._openai, methods=["POST"]),
                 Route("/{path:path}", self._unknown),
             ],
@@ -205,10 +206,16 @@ class _App:
             }
         )
 
+    async def _models(self, request: Request) -> Response:
+        self._require_key(request)
+        return JSONResponse({"object": "list", "data": [{"id": "counted-words-embed"}]})
+
     async def _embed(self, request: Request) -> Response:
-        text = (await self._body(request)).get("text")
+        body = await self._body(request)
+        text = body.get("text")
         single = isinstance(text, str)
-        vectors, headers = self._vectors([text] if single else text, query=single)
+        query = body.get("input_type", "query" if single else "document") == "query"
+        vectors, headers = self._vectors([text] if single else text, query=query)
         name, content = ("embedding", vectors[0]) if single else ("embeddings", vectors)
         if self._has(Fault.EMBEDDINGS_ARE_NULL):
             content = None
@@ -217,7 +224,8 @@ class _App:
     async def _openai(self, request: Request) -> Response:
         body = await self._body(request)
         texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
-        vectors, headers = self._vectors(texts, query=False)
+        query = body["model"].endswith(":query") or body.get("input_type") == "query"
+        vectors, headers = self._vectors(texts, query=query)
         packed = body.get("encoding_format") == "base64" and not self._has(Fault.NO_BASE64)
         counted = not self._has(Fault.COUNTS_NO_TOKENS)
         tokens = sum(len(_words(text)) for text in texts) if counted else 0
@@ -257,15 +265,20 @@ class _App:
         raw = await request.body()
         if len(raw) > MAX_PAYLOAD_MB * 1024 * 1024 and not self._has(Fault.NO_SIZE_LIMIT):
             raise _Refused(413, "Too large")
-        key_is_wrong = request.headers.get("x-api-key") != APP_KEY
-        if self.switches.keys_required and key_is_wrong and not self._has(Fault.ANY_KEY):
-            raise _Refused(401, "Wrong key")
+        self._require_key(request)
         try:
             body: dict[str, Any] = json.loads(raw)
         except ValueError as error:
             status = 500 if self._has(Fault.BAD_JSON_IS_500) else 400
             raise _Refused(status, "Not JSON") from error
         return body
+
+    def _require_key(self, request: Request) -> None:
+        """X-API-Key decides where it is there, as with the server itself."""
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        key_is_wrong = request.headers.get("x-api-key", bearer) != APP_KEY
+        if self.switches.keys_required and key_is_wrong and not self._has(Fault.ANY_KEY):
+            raise _Refused(401, "Wrong key")
 
     def _vectors(self, texts: list[str], *, query: bool) -> tuple[list[Any], dict[str, str]]:
         if len(texts) > MAX_INPUTS and not self._has(Fault.NO_COUNT_LIMIT):

@@ -199,6 +199,54 @@ def test_a_failed_smoke_test_names_the_check(
         assert "unit-norm" in done.stderr.splitlines()[-2]
 
 
+def test_connect_lists_and_prints(server: Served, tmp_path: Path) -> None:
+    """Without a client all are listed; with one, stdout is what to paste and nothing else."""
+    listed = json.loads(run("--json", "connect", folder=tmp_path).stdout)
+    assert [entry["client"] for entry in listed][:2] == ["mem0", "openai"]
+    url = ["--url", server.url]
+    printed = run("connect", "openwebui", *url, folder=tmp_path)
+    assert printed.returncode == 0, printed.stderr
+    assert printed.stdout.splitlines()[0] == "RAG_EMBEDDING_ENGINE=openai"
+    assert "Authorization carries" in printed.stderr
+    assert run("connect", "--check", folder=tmp_path).returncode == 2
+    assert run("connect", "no-client", *url, folder=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_connect_tries_a_client(server: Served, tmp_path: Path, *, as_json: bool) -> None:
+    """--check exits 0 when the client would work, 6 when not, 9 without the key that it needs."""
+    options = ["--json"] if as_json else []
+    arguments = [*options, "connect", "mem0", "--check", "--url", server.url]
+    env = {"EMBED_API_KEY": APP_KEY}
+    good = run(*arguments, folder=tmp_path, env=env)
+    assert good.returncode == 0, good.stderr
+    server.switches.fault = Fault.UNNORMALISED
+    bad = run(*arguments, folder=tmp_path, env=env)
+    assert bad.returncode == 6
+    if as_json:
+        assert json.loads(bad.stdout)["checks"][0]["outcome"] == "failed"
+    else:
+        assert "a vector of length 2.000" in bad.stderr
+    assert run(*arguments, folder=tmp_path).returncode == 9
+    assert APP_KEY not in good.stdout + good.stderr + bad.stdout + bad.stderr
+
+
+def test_connect_finds_the_space_and_its_key(folder: Path, world: World) -> None:
+    """The Space of space.toml by the Hub's own answer, its key from where [secrets] says."""
+    (folder / "space.toml").write_text(
+        f'[space]\nrepo_id = "{SPACE}"\n[secrets]\nEMBED_API_KEYS = {{ env = "KEYS" }}\n'
+    )
+    world.create()
+    world.push({})
+    world.wait_for_stage("RUNNING")
+    env = hub_environment(world) | {"KEYS": f"mem0={APP_KEY}"}
+    done = run("connect", "python", "--check", folder=folder, env=env)
+    assert done.returncode == 0, done.stderr
+    assert f"{world.url()}/embed" in done.stdout
+    for secret in (WRITE, APP_KEY):
+        assert secret not in done.stdout + done.stderr
+
+
 def test_options_that_exclude_each_other(tmp_path: Path) -> None:
     """One target at a time."""
     done = run("smoke-test", "--process", "--url", "http://127.0.0.1:1", folder=tmp_path)

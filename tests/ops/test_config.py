@@ -98,6 +98,14 @@ def test_no_names(repo_id: str) -> None:
         ("server", "max_inputs", 0),
         ("server", "max_inputs", 2048.0),
         ("server", "threads", 0),
+        ("server", "default_input_type", "passage"),
+        ("server", "log_format", "xml"),
+        ("server", "cors_origins", "https://app.example"),
+        ("server", "cors_origins", ("app.example",)),
+        ("server", "cors_origins", ("https://app.example/",)),
+        ("server", "cors_origins", ("https://a.example,https://b.example",)),
+        ("server", "cors_origins", ("*", "https://app.example")),
+        ("image", "cl100k", "yes"),
         ("image", "base", "python:3.11 AS x"),
         ("image", "base", "python:$TAG"),
         ("image", "torch_index", "a\nRUN b"),
@@ -116,6 +124,12 @@ def test_unknown_key_is_named(section: str) -> None:
     name = {"repo_id": "x"} if section == "space" else {}
     assert list(problems(**{section: {**name, "no_such": 1}})) == [(section, "no_such")]
     assert list(problems(no_such={})) == [("no_such",)]
+
+
+@pytest.mark.parametrize("origins", [(), ("*",), ("https://app.example", "http://[::1]:3000")])
+def test_origins(origins: tuple[str, ...]) -> None:
+    """No site, every site, or sites by scheme, name and port may call the server."""
+    assert config(server={"cors_origins": origins}).server.cors_origins == origins
 
 
 @pytest.mark.parametrize("organisations", ["a", ("a",)])

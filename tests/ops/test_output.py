@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from ops.connect import Connected, File, Target
 from ops.errors import BuildFailed, Exit
 from ops.output import Output
 from ops.probe import ServerInfo
@@ -175,6 +177,52 @@ def test_error_as_json(capsys: pytest.CaptureFixture[str]) -> None:
             "log_tail": ["step 1", "[error] step 2"],
         }
     }
+
+
+CONNECTED = Connected(
+    "mem0",
+    Target("http://127.0.0.1", "m-embed", 3, private=False, keyed=False, asked=True),
+    (File(".env", "A=[b]1[/b]\n"), File("x.yaml", "a: " + "x" * 300 + "\n")),
+    ("A [note].",),
+)
+
+
+def test_snippets_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Several files are told apart by a line; each is as it is, and notes are beside them."""
+    Output().snippets(CONNECTED)
+    out, err = capsys.readouterr()
+    first, second = CONNECTED.files
+    assert out == f"# --- .env ---\n{first.content}# --- x.yaml ---\n{second.content}"
+    assert "A [note]." in err
+
+
+def test_one_snippet_is_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    """One file alone is nothing but its content, so that stdout may go into it."""
+    Output().snippets(replace(CONNECTED, files=CONNECTED.files[1:]))
+    assert capsys.readouterr().out == CONNECTED.files[1].content
+
+
+def test_snippets_have_colours_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal shows YAML as YAML, and not a character is lost."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "400")
+    Output().snippets(CONNECTED)
+    out = capsys.readouterr().out
+    assert "\x1b[" in out
+    plain = re.sub(r"\x1b\[[\d;]*m", "", out)
+    assert all(file.content.strip() in plain for file in CONNECTED.files)
+
+
+def test_snippets_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """With --json files and notes are fields, and checks where there were any."""
+    Output(as_json=True).snippets(CONNECTED, checks=[])
+    out, err = capsys.readouterr()
+    data = json.loads(out)
+    assert [file["name"] for file in data["files"]] == [".env", "x.yaml"]
+    assert (data["notes"], data["checks"], err) == (["A [note]."], [], "")
 
 
 def shown(report: Report, capsys: pytest.CaptureFixture[str]) -> str:

