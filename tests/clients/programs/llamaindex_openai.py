@@ -1,0 +1,11 @@
+"""LlamaIndex's OpenAIEmbedding with its own index."""
+
+from llama_index.core import VectorStoreIndex
+from llama_index.core.schema import TextNode
+from llama_index.embeddings.openai import OpenAIEmbedding
+from task import KEY, MODEL, OPTIONS, PASSAGES, QUERY, URL, found
+
+embedding = OpenAIEmbedding(model_name=MODEL, api_base=f"{URL}/v1", api_key=KEY, **OPTIONS)
+index = VectorStoreIndex([TextNode(text=text) for text in PASSAGES], embed_model=embedding)
+best = index.as_retriever(similarity_top_k=1).retrieve(QUERY)[0]
+found(best.get_content(), embedding.get_query_embedding(QUERY))
