@@ -2,7 +2,7 @@
 
     python benchmarks/bare_graph.py ARTEFACT TOKENIZER.json [--seconds 3]
 
-Prints JSON: tokens a second, by the length of the step and of its texts.
+Prints JSON: tokens a second, by the rows and tokens of the step and the number of its texts.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ _WARM_UP = 3
 class Rate:
     """Tokens a second of one kind of step."""
 
+    rows: int
     step_tokens: int
     texts: int
     tokens_per_second: float
@@ -52,28 +53,32 @@ def main() -> None:
     print(json.dumps(rates))
 
 
-def steps(embedder: Embedder, texts: Texts) -> list[list[Encoded]]:
+def steps(embedder: Embedder, texts: Texts) -> list[list[list[Encoded]]]:
     """Steps that are exactly full, of texts of one length."""
+
+    def row(width: int, length: int) -> list[Encoded]:
+        return embedder.encode([texts.of(length - SPECIAL_TOKENS)] * (width // length))
+
     return [
-        embedder.encode([texts.of(length - SPECIAL_TOKENS) for _ in range(step_length // length)])
-        for step_length in embedder.step_lengths
+        [row(shape.width, length) for _ in range(shape.rows)]
+        for shape in embedder.step_shapes
         for length in _TEXT_LENGTHS
-        if step_length >= _SHORTEST_STEP
-        and step_length % length == 0
-        and step_length // length <= embedder.step_texts
+        if shape.tokens >= _SHORTEST_STEP
+        and shape.width % length == 0
+        and shape.tokens // length <= embedder.step_texts
     ]
 
 
-def rate(step: list[Encoded], embedder: Embedder, seconds: float) -> Rate:
+def rate(step: list[list[Encoded]], embedder: Embedder, seconds: float) -> Rate:
     """The same step again and again; the graph remembers nothing."""
     for _ in range(_WARM_UP):
         embedder.embed(step)
-    tokens, runs = sum(map(len, step)), 0
+    tokens, runs = sum(len(text) for row in step for text in row), 0
     begin = time.perf_counter()
     while (taken := time.perf_counter() - begin) < seconds:
         embedder.embed(step)
         runs += 1
-    return Rate(tokens, len(step), tokens * runs / taken)
+    return Rate(len(step), tokens, sum(map(len, step)), tokens * runs / taken)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from servers import Recipe
 
-PARTS = ("graph", "peers", "lengths", "bulk", "quality")
+PARTS = ("graph", "peers", "lengths", "bulk", "layers", "quality")
 _OURS = "ours"
 _PAIRS = PROJECT.parent / "shared" / "data" / "stsb-dev.tsv"
 _CONTAINER_STARTS = 3
@@ -95,6 +95,10 @@ class Bench:
             self._attempt(_OURS, "random lengths", self._measures.lengths, recipe, number)
         if "bulk" in self._plan.parts:
             self._attempt(_OURS, "bulk", self._measures.bulk, recipe, number)
+        if "layers" in self._plan.parts:
+            self._attempt(_OURS, "HTTP layer", self._measures.overhead, recipe, number)
+            bare = prepare.unobserved(self._place)
+            self._attempt(_OURS, "observing", self._measures.observing, recipe, bare, number)
 
     def _quality(self) -> None:
         if not _PAIRS.is_file():

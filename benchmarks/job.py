@@ -13,6 +13,7 @@ class Kind(StrEnum):
     LATENCY = "latency"  # one client, short queries
     THROUGHPUT = "throughput"  # many clients, mixed lengths
     LENGTHS = "lengths"  # one client, uniformly random lengths, the same sequence twice
+    OVERHEAD = "overhead"  # one client, JSON floats; what the server says it computed is noted
     BULK = "bulk"  # one client with large requests; queries and /health beside them if asked
 
 
@@ -36,7 +37,7 @@ class Job:
     warm_up: float = 0
     clients: int = 1
     requests: int = 0
-    texts: int = 0  # in each bulk request
+    texts: int = 0  # in each request of BULK and OVERHEAD
     pause: float = 0  # mean seconds between two queries beside the bulk; 0: none are sent
 
     def as_json(self) -> str:
@@ -57,6 +58,7 @@ class Outcome:
 
     times: list[float] = field(default_factory=list)
     again: list[float] = field(default_factory=list)  # LENGTHS: the second pass
+    compute: list[float] = field(default_factory=list)  # OVERHEAD: of each request, in seconds
     health: list[float] = field(default_factory=list)  # BULK: of /health
     tokens: int = 0
     seconds: float = 0

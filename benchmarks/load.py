@@ -15,7 +15,15 @@ from pathlib import Path
 
 from job import Dialect, Job, Kind, Outcome
 from wire import OK, TOO_MANY, Connection, Reply, WireError, get, post
-from workload import INSTRUCTION, INSTRUCTION_TOKENS, QUERY_WORDS, SPECIAL_TOKENS, Texts, words
+from workload import (
+    INSTRUCTION,
+    INSTRUCTION_TOKENS,
+    PASSAGE_WORDS,
+    QUERY_WORDS,
+    SPECIAL_TOKENS,
+    Texts,
+    words,
+)
 
 _HEALTH_PAUSE = 0.1
 _MOST_REFUSALS = 20
@@ -31,6 +39,7 @@ def main() -> None:
         Kind.LATENCY: load.latency,
         Kind.THROUGHPUT: load.throughput,
         Kind.LENGTHS: load.lengths,
+        Kind.OVERHEAD: load.overhead,
         Kind.BULK: load.bulk,
     }[job.kind]()
     print(outcome.as_json())
@@ -104,6 +113,21 @@ class Load:
                     times.append(_timed(connection, request)[0])
         return clock.stop(self._outcome)
 
+    def overhead(self) -> Outcome:
+        """Requests one after another, as a client sends them that asks for nothing special."""
+        clock = Clock()
+        with Connection(self._job.port) as connection:
+            until = time.perf_counter() + self._job.seconds
+            while time.perf_counter() < until:
+                content = {"model": "m", "input": self._some_texts()}
+                request = post("/v1/embeddings", content)
+                begin = time.perf_counter()
+                reply = connection.send(request)
+                self._outcome.times.append(time.perf_counter() - begin)
+                _require_ok(reply)
+                self._outcome.compute.append(reply.compute)
+        return clock.stop(self._outcome)
+
     def bulk(self) -> Outcome:
         """Large requests back to back; with `pause`, queries and /health until the last is done."""
         requests = [self._bulk_request() for _ in range(self._job.requests)]
@@ -157,6 +181,11 @@ class Load:
         if self._job.dialect is Dialect.GUIDE:
             return post("/embed", {"text": text})
         return post("/embeddings", {"model": "bench", "input": INSTRUCTION + text})
+
+    def _some_texts(self) -> str | list[str]:
+        if self._job.texts == 1:
+            return self._texts.of(QUERY_WORDS)
+        return [self._texts.of(PASSAGE_WORDS) for _ in range(self._job.texts)]
 
     def _bulk_request(self) -> tuple[bytes, int]:
         """A request as OpenAI's client sends it, and how many tokens its texts have."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MB = 1e6
+_PASSAGES = 64
 _PERCENT = 100
 _LOAD_LIMIT = 3600
 
@@ -79,19 +80,7 @@ class Measures:
             )
             self._note(recipe, Metric.QUERY_P50_MS, percentile(query.times, 50) * 1000)
             self._note(recipe, Metric.QUERY_P95_MS, percentile(query.times, 95) * 1000)
-            mixed = self._load(
-                Job(
-                    kind=Kind.THROUGHPUT,
-                    port=server.port,
-                    tokenizer=str(self._place.tokenizer),
-                    seed=10 * number + 1,
-                    dialect=recipe.dialect,
-                    seconds=scale.mixed_seconds,
-                    warm_up=scale.mixed_warm_up,
-                    clients=scale.clients,
-                )
-            )
-            self._note_mixed(recipe, mixed)
+            self._note_mixed(recipe, self._mixed(recipe, server, number))
             self._note_memory(recipe, server)
 
     def container(self, name: str, recipe: Recipe) -> None:
@@ -109,7 +98,7 @@ class Measures:
         )
         best = max(rates, key=lambda rate: rate["tokens_per_second"])
         self._readings.add("ours", Metric.BARE_TOKENS, best["tokens_per_second"])
-        shape = f"{best['texts']} texts, {best['step_tokens']} tokens a step"
+        shape = f"{best['texts']} texts, {best['step_tokens']} tokens in {best['rows']} rows"
         say(f"bare graph: {best['tokens_per_second']:.0f} tokens/s ({shape})")
 
     def lengths(self, recipe: Recipe, number: int) -> None:
@@ -152,6 +141,39 @@ class Measures:
             self._note(recipe, Metric.HEALTH_P99_MS, percentile(beside.health, 99) * 1000)
             self._note_memory(recipe, server)
 
+    def overhead(self, recipe: Recipe, number: int) -> None:
+        """What a request takes beyond its computing, of one text and of many."""
+        with running(recipe, self._place.logs) as server:
+            server.settle()
+            for texts in (1, _PASSAGES):
+                outcome = self._load(
+                    Job(
+                        kind=Kind.OVERHEAD,
+                        port=server.port,
+                        tokenizer=str(self._place.tokenizer),
+                        seed=10 * number + 7,
+                        seconds=self._scale.query_seconds,
+                        texts=texts,
+                    )
+                )
+                compute = percentile(outcome.compute, 50)
+                above = percentile(outcome.times, 50) - compute
+                if texts == 1:
+                    self._note(recipe, Metric.OVERHEAD_MS, above * 1000)
+                else:
+                    self._note(recipe, Metric.OVERHEAD_PART, above / compute)
+
+    def observing(self, recipe: Recipe, unobserved: Recipe, number: int) -> None:
+        """Throughput with and without what observes, one right after the other."""
+        for each, metric in (
+            (recipe, Metric.OBSERVED_TOKENS),
+            (unobserved, Metric.UNOBSERVED_TOKENS),
+        ):
+            with running(each, self._place.logs) as server:
+                server.settle()
+                mixed = self._mixed(each, server, number)
+                self._note(recipe, metric, mixed.tokens / mixed.seconds)
+
     def quality(self, pairs: Path) -> None:
         """Rank agreement of a real model's artefact, and its cosines."""
         report = self._script("quality.py", self._place.small_artefact, weights(), pairs)
@@ -168,6 +190,20 @@ class Measures:
         say(
             f"all-MiniLM-L6-v2 in {report['precision']} on {report['pairs']} pairs: "
             f"{report['ours']:.2f}, {report['reference']:.2f} in fp32"
+        )
+
+    def _mixed(self, recipe: Recipe, server: Server, number: int) -> Outcome:
+        return self._load(
+            Job(
+                kind=Kind.THROUGHPUT,
+                port=server.port,
+                tokenizer=str(self._place.tokenizer),
+                seed=10 * number + 1,
+                dialect=recipe.dialect,
+                seconds=self._scale.mixed_seconds,
+                warm_up=self._scale.mixed_warm_up,
+                clients=self._scale.clients,
+            )
         )
 
     def _note(self, recipe: Recipe, metric: Metric, value: float) -> None:

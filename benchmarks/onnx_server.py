@@ -18,11 +18,11 @@ import uvicorn
 from tokenizers import Tokenizer
 from workload import INSTRUCTION
 
-from space_app.__main__ import Server
 from space_app.api.app import create_app
+from space_app.api.serving import Server
 from space_app.core.manifest import Canary, Manifest
 from space_app.core.service import Service
-from space_app.core.types import Encoded
+from space_app.core.types import Encoded, Shape
 from space_app.cpus import available_cpus
 from space_app.settings import Settings
 
@@ -41,8 +41,9 @@ class OnnxEmbedder:
     Shapes cost nothing to be new here, so the lengths of steps only bound how long one takes.
     """
 
-    step_lengths = (32, 64, 128, 256, _MAX_LENGTH)
+    step_shapes = tuple(Shape(1, width) for width in (32, 64, 128, 256, _MAX_LENGTH))
     step_texts = 16
+    arithmetic = "fp32"
 
     def __init__(self, graph: Path, tokenizer: Path, *, threads: int):
         options = onnxruntime.SessionOptions()
@@ -61,11 +62,12 @@ class OnnxEmbedder:
             for found in self._tokenizer.encode_batch_fast(list(texts))
         ]
 
-    def embed(self, step: Sequence[Encoded]) -> Matrix:
+    def embed(self, step: Sequence[Sequence[Encoded]]) -> Matrix:
         """As Embedder.embed."""
-        ids = np.zeros((len(step), max(map(len, step))), dtype=np.int64)
+        texts = [text for row in step for text in row]
+        ids = np.zeros((len(texts), max(map(len, texts))), dtype=np.int64)
         mask = np.zeros_like(ids)
-        for row, text in enumerate(step):
+        for row, text in enumerate(texts):
             ids[row, : len(text)] = text.tokens
             mask[row, : len(text)] = 1
         return self._session.run(None, {"input_ids": ids, "attention_mask": mask})[0]

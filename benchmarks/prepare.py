@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import venv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,12 +142,14 @@ def ours(place: Place) -> Recipe:
         name="ours",
         title="ours",
         command=(sys.executable, "-m", "space_app"),
-        environment={
-            "EMBED_MODEL_DIR": str(place.artefact),
-            "EMBED_LOG_LEVEL": "warning",
-            "HOST": "127.0.0.1",
-        },
+        environment={"EMBED_MODEL_DIR": str(place.artefact), "HOST": "127.0.0.1"},
     )
+
+
+def unobserved(place: Place) -> Recipe:
+    """This project's server without what observes it."""
+    command = (sys.executable, str(HERE / "unobserved_server.py"))
+    return replace(ours(place), name="unobserved", title="unobserved", command=command)
 
 
 def original(place: Place) -> Recipe:

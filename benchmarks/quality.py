@@ -22,6 +22,7 @@ from sentence_transformers import SentenceTransformer
 import space_app
 from space_app import backends
 from space_app.core import manifest
+from space_app.core.canaries import embed_all
 from space_app.cpus import available_cpus
 
 if TYPE_CHECKING:
@@ -70,26 +71,7 @@ class Both:
         """The artefact's, then the model's in full precision."""
         read = [self.instruction + text for text in texts]
         reference = self.model.encode(read, prompt="", normalize_embeddings=True)
-        return embed(self.embedder, read), reference
-
-
-def embed(embedder: Embedder, texts: Sequence[str]) -> Matrix:
-    """All texts, in order, in steps as the backend takes them."""
-    encoded = embedder.encode(texts)
-    parts: list[Matrix] = []
-    begin = 0
-    while begin < len(encoded):
-        end, tokens = begin, 0
-        while (
-            end < len(encoded)
-            and end - begin < embedder.step_texts
-            and tokens + len(encoded[end]) <= embedder.step_lengths[-1]
-        ):
-            tokens += len(encoded[end])
-            end += 1
-        parts.append(embedder.embed(encoded[begin:end]))
-        begin = end
-    return np.concatenate(parts)
+        return embed_all(self.embedder, read), reference
 
 
 def cosines(ours: Matrix, reference: Matrix) -> tuple[float, float]:

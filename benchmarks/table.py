@@ -39,7 +39,13 @@ class Line:
 
 def lines(readings: Readings) -> list[Line]:
     """Every promise, in the order of the README."""
-    return [*_speed(readings), *_under_load(readings), *_size(readings), *_agreement(readings)]
+    return [
+        *_speed(readings),
+        *_under_load(readings),
+        *_layers(readings),
+        *_size(readings),
+        *_agreement(readings),
+    ]
 
 
 def render(table: Sequence[Line]) -> str:
@@ -94,6 +100,18 @@ def _under_load(readings: Readings) -> list[Line]:
         Line("short query p95 beside bulk / idle p50", 8, times, at_most=True),
         Line("bulk beside queries: part kept of its rate alone", 0.85, tuple(kept)),
         Line("/health p99 beside bulk", 20, tuple(health), at_most=True, unit=" ms"),
+    ]
+
+
+def _layers(readings: Readings) -> list[Line]:
+    single = tuple(readings.of("ours", Metric.OVERHEAD_MS))
+    many = tuple(readings.of("ours", Metric.OVERHEAD_PART))
+    observed = ("ours", Metric.OBSERVED_TOKENS)
+    kept = tuple(readings.ratio(observed, ("ours", Metric.UNOBSERVED_TOKENS)))
+    return [
+        Line("HTTP layer, one short text: above compute", 1.5, single, at_most=True, unit=" ms"),
+        Line("HTTP layer, 64 texts of 60 words: above compute", 0.12, many, at_most=True),
+        Line("tokens/s with metrics and log / without", 0.97, kept),
     ]
 
 

@@ -6,6 +6,7 @@ A full client library costs a millisecond of CPU a request, which the server's c
 from __future__ import annotations
 
 import json
+import re
 import socket
 from dataclasses import dataclass
 from typing import Self
@@ -33,6 +34,14 @@ class Reply:
     def retry_after(self) -> float:
         """Seconds that a refusal asks to wait; 1 when it does not say."""
         return float(_header(self.head, b"retry-after") or 1)
+
+    @property
+    def compute(self) -> float:
+        """Seconds that the server says it computed, by its Server-Timing."""
+        found = re.search(rb"compute;dur=([0-9.]+)", _header(self.head, b"server-timing") or b"")
+        if found is None:
+            raise WireError("the reply does not say how long it was computed")
+        return float(found[1]) / 1000
 
 
 class Connection:

@@ -16,6 +16,7 @@ INSTRUCTION_TOKENS = 8
 SPECIAL_TOKENS = 2
 QUERY_WORDS = 11
 """A short query: 13 tokens with the special ones."""
+PASSAGE_WORDS = 60
 MIXED_WORDS = (10, 200)
 LONGEST_WORDS = 510
 
