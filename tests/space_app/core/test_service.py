@@ -166,6 +166,17 @@ def test_a_big_request_is_read_in_slices(service: Service, embedder: FakeEmbedde
     assert not embedder.readers & embedder.threads
 
 
+def test_a_short_text_is_read_at_once(service: Service, embedder: FakeEmbedder) -> None:
+    """One that costs less than waking a thread is read where it came, a longer one is not."""
+    asyncio.run(service.embed(request("short")))
+    here = {threading.current_thread().name}
+    assert embedder.readers == here
+
+    embedder.readers.clear()
+    asyncio.run(service.embed(request("word " * 1000)))
+    assert not embedder.readers & here
+
+
 def test_a_cancelled_request_is_not_computed_further(
     service: Service, embedder: FakeEmbedder
 ) -> None:
