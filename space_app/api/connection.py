@@ -7,7 +7,7 @@ is answered in the one shape of errors too.
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -15,6 +15,7 @@ from space_app.api import errors
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
@@ -34,6 +35,9 @@ class Connection(HttpToolsProtocol):
     _head: int | None = 0
     """Bytes of the head that is being received, None while none is."""
     _timer: asyncio.TimerHandle | None = None
+    _body_ended = True
+    _hangs_up = False
+    """When the body has ended."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called by asyncio."""
@@ -70,7 +74,10 @@ class Connection(HttpToolsProtocol):
         if size > self.max_head:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             return
+        self._body_ended = False
         super().on_headers_complete()
+        patient = _Patient(self.transport, self.hang_up)
+        self.cycle.transport = cast("asyncio.Transport", patient)
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
@@ -85,7 +92,21 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._go_on()
+        self._body_ended = True
         super().on_message_complete()
+        if self._hangs_up:
+            self.transport.close()
+
+    def hang_up(self) -> None:
+        """Close the connection, but not before the client has sent what it is sending.
+
+        What is not read when a connection is closed resets it, and the answer is lost on the way.
+        """
+        if self._body_ended:
+            self.transport.close()
+        else:
+            self._hangs_up = True
+            self._end_after(self.refused_body_seconds, None)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- uvicorn's words
         """Called by uvicorn for what is no HTTP."""
@@ -113,6 +134,17 @@ class Connection(HttpToolsProtocol):
         if status is not None and not self._answering:
             self.transport.write(_refusal(status))
         self.transport.close()
+
+
+class _Patient:
+    """The transport of one answer, which is closed in another way; all else is its own."""
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]):
+        self._transport = transport
+        self.close = close
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 _WORDS = {

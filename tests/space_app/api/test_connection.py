@@ -180,6 +180,22 @@ def test_a_second_head_that_does_not_arrive(hasty: str) -> None:
         assert answer(client) == (408, "timeout")
 
 
+@pytest.mark.parametrize("connection", [b"close", b"keep-alive"])
+def test_who_sends_all_before_reading_is_told(patient: str, connection: bytes) -> None:
+    """A body that is too large is read to its end, and the refusal arrives."""
+    size = 3 * 1024 * 1024
+    head = HEAD + b"Connection: %b\r\nContent-Length: %d\r\n\r\n" % (connection, size)
+    with connected(patient) as client:
+        client.sendall(head)
+        for _ in range(size // 65536):
+            client.sendall(b"x" * 65536)
+            time.sleep(0.001)
+        received = client.recv(65536)
+
+    assert received.startswith(b"HTTP/1.1 413 ")
+    assert embeds(patient)
+
+
 def test_a_body_that_goes_on_after_its_refusal(hasty: str) -> None:
     """Who does not stop sending what was refused is hung up on."""
     chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
