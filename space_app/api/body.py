@@ -70,16 +70,27 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
 
     The body must have been read: what the connection delivers next is its end.
     """
-    task = asyncio.ensure_future(work)
-    end = asyncio.ensure_future(request.receive())
+    here = asyncio.current_task()
+    assert here is not None  # noqa: S101 -- a coroutine is run by a task
+    left = False
+
+    async def watch() -> None:
+        nonlocal left
+        await request.receive()
+        left = True
+        here.cancel()
+
+    # Only the watching is a task of its own, which nothing waits for when all goes well.
+    watching = asyncio.ensure_future(watch())
     try:
-        await asyncio.wait({task, end}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise _gone()
-        return task.result()
+        return await work
+    except asyncio.CancelledError:
+        if not left:
+            raise
+        here.uncancel()
+        raise _gone() from None
     finally:
-        task.cancel()
-        end.cancel()
+        watching.cancel()
 
 
 def _check_type(request: Request) -> None:

@@ -61,6 +61,7 @@ def run(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=_HANG_UP_SECONDS,
     )
     # What is here now stays: the collector need not walk through it again and again.

@@ -27,7 +27,7 @@ STEP_TEXTS = 32
 _HALF = {"fp32": (), "bf16": ("amx_bf16", "avx512_bf16"), "mixed": ("amx_bf16",)}
 """By an artefact's arithmetic: the CPUs that compute it in bf16, the others in fp32."""
 
-_WIDTHS = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+_WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 _ROWS = (Shape(2, 256), Shape(4, 128), Shape(3, 224))
 """The engine builds its code anew for each shape that it meets (20 to 35 ms, 8 MB), so that only
 these exist: one row of any of the widths, and the longest steps in several rows, as there is no

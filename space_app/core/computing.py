@@ -132,10 +132,10 @@ class Computing:
             self._failed(job.step, error)
         else:
             phase = Phase("compute", begun, time.perf_counter())
-            with self._changed:
-                self._scheduler.observe(job.step, phase.seconds)
             if not job.warming:
                 self._deliver(job.step, vectors, phase)
+            with self._changed:
+                self._scheduler.observe(job.step, phase.seconds)
         self._warming.computed(job.step.shape)
 
     def _failed(self, step: Step, error: Exception) -> None:

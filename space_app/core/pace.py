@@ -30,6 +30,11 @@ class Pace:
 
     def __init__(self, shapes: Sequence[Shape]):
         self._taken: dict[Shape, deque[float]] = {shape: deque(maxlen=_RECENT) for shape in shapes}
+        self._quickest: dict[Shape, float] = {}
+        self._times = {
+            shape: {measured: _times_at_most(measured, shape) for measured in shapes}
+            for shape in shapes
+        }
         self._seen: set[Shape] = set()
         self._seconds = {shape: shape.tokens * _GUESS for shape in shapes}
         self._slowdown = 1.0
@@ -41,7 +46,11 @@ class Pace:
             self._seen.add(shape)
             return
         self._taken[shape].append(max(seconds, 1e-9))
-        self._seconds = {each: self._estimate(each) for each in self._taken}
+        self._quickest[shape] = min(self._taken[shape])
+        self._seconds = {
+            each: min(taken * times[measured] for measured, taken in self._quickest.items())
+            for each, times in self._times.items()
+        }
         ratio = seconds / self._seconds[shape]
         self._slowdown += _WEIGHT * (ratio - self._slowdown)
 
@@ -54,13 +63,6 @@ class Pace:
         """Of full steps of the best shape, as slow as they have been of late."""
         best = min(seconds / shape.tokens for shape, seconds in self._seconds.items())
         return best * self._slowdown
-
-    def _estimate(self, shape: Shape) -> float:
-        return min(
-            min(taken) * _times_at_most(other, shape)
-            for other, taken in self._taken.items()
-            if taken
-        )
 
 
 def _times_at_most(measured: Shape, shape: Shape) -> float:

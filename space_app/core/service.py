@@ -283,8 +283,8 @@ class Service:
 
     def _computed(self, step: Step, vectors: Matrix, phase: Phase) -> None:
         """Called by the computing thread."""
-        self._observer.computed(step, phase.seconds)
         self._on_loop(lambda: self._put(step, vectors, phase))
+        self._observer.computed(step, phase.seconds)
 
     def _failed(self, request: int, error: Exception) -> None:
         """Called by the computing thread."""
