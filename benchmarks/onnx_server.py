@@ -22,7 +22,7 @@ from space_app.api.app import create_app
 from space_app.api.serving import Server
 from space_app.core.manifest import Canary, Manifest
 from space_app.core.service import Service
-from space_app.core.types import Encoded, Shape
+from space_app.core.types import Encoded, Shape, Side
 from space_app.cpus import available_cpus
 from space_app.settings import Settings
 
@@ -55,8 +55,8 @@ class OnnxEmbedder:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(_MAX_LENGTH)
 
-    def encode(self, texts: Sequence[str]) -> list[Encoded]:
-        """As Embedder.encode."""
+    def encode(self, texts: Sequence[str], side: Side = Side.RIGHT) -> list[Encoded]:  # noqa: ARG002
+        """As Embedder.encode; the end is what is cut."""
         return [
             Encoded(np.array(found.ids, dtype=np.int64), truncated=bool(found.overflowing))
             for found in self._tokenizer.encode_batch_fast(list(texts))

@@ -104,7 +104,7 @@ def reference_vectors(model_dir: Path, texts: list[str]) -> np.ndarray:
         "folder = Path(sys.argv[1]); described = manifest.read(folder)\n"
         "embedder = backends.load(folder, described, threads=2)\n"
         "texts = json.load(sys.stdin)\n"
-        "rows = [embedder.embed(embedder.encode([t]))[0] for t in texts]\n"
+        "rows = [embedder.embed([embedder.encode([t])])[0] for t in texts]\n"
         "np.save(sys.stdout.buffer, np.array(rows, dtype=np.float32))\n"
     )
     done = subprocess.run(

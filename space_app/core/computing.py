@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
     from space_app.core.scheduler import Load, Step
     from space_app.core.types import Embedder, Encoded, Matrix
+
+
+_QUIET = 0.1
+"""Seconds without a request after which steps are warmed."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,8 @@ class Computing:
         self._scheduler = Scheduler(embedder.step_shapes, embedder.step_texts)
         self._texts: dict[int, dict[int, Encoded]] = {}
         self._warming = Warming(embedder.step_shapes)
+        self._asked_at = -math.inf
+        """When the last step ended that somebody waited for."""
         self._closed = False
         self._changed = threading.Condition()
         """Guards everything here, and tells the thread that there is something to do."""
@@ -112,7 +119,14 @@ class Computing:
             while not self._closed:
                 if (job := self._next_job()) is not None:
                     return job
-                self._changed.wait()
+                # Who comes back right after an answer is not to find a warming step begun.
+                quiet = time.monotonic() - self._asked_at
+                if self._warming.waits and quiet < _QUIET:
+                    self._changed.wait(_QUIET - quiet)
+                elif (dummy := self._warming.next_step()) is not None:
+                    return _Job(*dummy, warming=True)
+                else:
+                    self._changed.wait()
         return None
 
     def _next_job(self) -> _Job | None:
@@ -120,8 +134,6 @@ class Computing:
             return _Job(
                 step, [[self._texts[i.request][i.position] for i in row] for row in step.rows]
             )
-        if (dummy := self._warming.next_step()) is not None:
-            return _Job(*dummy, warming=True)
         return None
 
     def _compute(self, job: _Job) -> None:
@@ -133,6 +145,7 @@ class Computing:
         else:
             phase = Phase("compute", begun, time.perf_counter())
             if not job.warming:
+                self._asked_at = time.monotonic()
                 self._deliver(job.step, vectors, phase)
             with self._changed:
                 self._scheduler.observe(job.step, phase.seconds)

@@ -30,6 +30,11 @@ class Warming:
         """Whether every shape was computed often enough."""
         return all(self._times[shape] >= _TIMES for shape in self._shapes)
 
+    @property
+    def waits(self) -> bool:
+        """Whether there is a step to compute."""
+        return self._sample is not None and not self.done
+
     def begin(self, sample: Encoded) -> None:
         """From now on there are steps to compute, of the sample's tokens over and over."""
         self._sample = sample
