@@ -42,6 +42,8 @@ class OpenVinoEmbedder:
     def __init__(
         self, compiled: ov.CompiledModel, reader: Reader, *, max_length: int, arithmetic: str
     ):
+        self._weights: Path | None = None
+        """The file to let go of after the first step, in which weights are laid out anew."""
         self.arithmetic = arithmetic
         self.max_length = max_length
         self.step_shapes = step_shapes(max_length)
@@ -72,9 +74,7 @@ class OpenVinoEmbedder:
             ) from error
         computed = "bf16" if told["INFERENCE_PRECISION_HINT"] == "bf16" else "fp32"
         embedder = cls(compiled, reader, max_length=max_length, arithmetic=computed)
-        # The first step of all is when weights are laid out anew; the file's are not read again.
-        embedder.embed([embedder.encode([""])])
-        release((folder / FILE_NAME).with_suffix(".bin"))
+        embedder._weights = (folder / FILE_NAME).with_suffix(".bin")
         return embedder
 
     def encode(self, texts: Sequence[str], side: Side = Side.RIGHT) -> list[Encoded]:
@@ -91,6 +91,9 @@ class OpenVinoEmbedder:
         pack = next(pack for pack in self._packs if pack.shape.holds(totals))
         pack.fill(step)
         found = self._request.infer(pack.inputs(), share_inputs=True, share_outputs=True)[0]
+        if self._weights is not None:
+            release(self._weights)
+            self._weights = None
         return np.array(found[: sum(map(len, step))])
 
 
