@@ -185,7 +185,7 @@ def _loads(benched: Benched) -> Iterator[tuple[str, ...]]:
     yield "short query", *_times(benched.idle)
     yield "mixed clients", *_times(benched.mixed.latency), *_rates(benched.mixed)
     if benched.beside is not None and benched.bulk is not None:
-        yield "short query beside bulk", *_times(benched.beside)
+        yield "query beside bulk", *_times(benched.beside)
         yield "the bulk", *_times(benched.bulk.latency), *_rates(benched.bulk)
 
 

@@ -141,7 +141,7 @@ class Routes:
 
     async def info(self, _: Request) -> Response:
         """What is served, and its limits."""
-        described = self._service.manifest.model_dump(exclude={"format", "canaries"})
+        described = self._service.manifest.model_dump(exclude={"format", "canaries", "compiled"})
         limits = {
             "max_payload_mb": self._settings.max_payload_mb,
             "max_inputs": self._settings.max_inputs,
