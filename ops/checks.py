@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
     import httpx2
 
-_SAME = 0.9999
-"""Cosine above which two vectors count as the same; batching moves the last digits."""
+_SAME = 0.998
+"""Cosine from which two vectors count as the same text's: in int8, what a text shares its step with
+may decide to which side a number is rounded (0.9987 was seen). Another text is far below."""
+
+_IDENTICAL = 0.9999
+"""Cosine above which nothing but the last digits differs."""
 
 _QUERY = "how do I reset my password?"
 _TEXTS = [
@@ -145,7 +149,7 @@ def roles(probe: Probe, info: ServerInfo) -> str:
     if info.query_instruction == info.document_instruction:
         _same(query, document, "no instructions, yet query and document differ")
         return "the model has no instructions of its own"
-    if cosine(query, document) > _SAME:
+    if cosine(query, document) > _IDENTICAL:
         raise CheckFailed("the same vector as query and as document")
     if not info.document_instruction:
         spelt_out = _documents(probe, [info.query_instruction + _QUERY])[0]
