@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from ops.runner import Log
 
 _REFUSED = frozenset({"CONFIG_ERROR", "NO_APP_FILE"})
-_FAILED = frozenset({"BUILD_ERROR", "RUNTIME_ERROR"})
 _IDLE = frozenset({"PAUSED", "SLEEPING", "STOPPED"})
 _TAIL_LINES = 30
 

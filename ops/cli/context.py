@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ops.adapters.hf_hub import Hub
     from ops.config import Config
     from ops.output import Output
+    from ops.probe import Access
     from ops.secret_values import SecretReader
 
 
@@ -63,6 +64,17 @@ def hub() -> Hub:
             "ops rehearse needs none.",
         )
     return hf_hub.Hub(hf_hub.default_endpoint(), token)
+
+
+def access_to(url: str) -> Access:
+    """What this user's environment has to open a server that is given by its URL."""
+    from ops.adapters.hf_hub import stored_token
+    from ops.probe import Access, is_space_or_local
+
+    return Access(
+        hub_token=stored_token() if is_space_or_local(url) else None,
+        app_key=os.environ.get("EMBED_API_KEY") or None,
+    )
 
 
 @contextmanager

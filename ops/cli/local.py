@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from dataclasses import asdict
 from pathlib import Path
@@ -10,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ops.cli.context import Globals, needs_extra, pass_globals
+from ops.cli.context import Globals, access_to, needs_extra, pass_globals
 from ops.cli.here import build_args, build_space, choose_runner, mirrors, runner, wait_for_interrupt
 from ops.errors import Exit
 
 if TYPE_CHECKING:
-    from ops.probe import Access
     from ops.rehearse import Rehearsed
     from ops.smoke_test import Report
 
@@ -221,24 +219,13 @@ def bench(options: Globals, url: str, seconds: float, clients: int, bulk: int) -
     from ops import bench as verb
 
     plan = verb.Plan(seconds=seconds, clients=clients, bulk=bulk)
-    options.output.benched(verb.bench(url, _access(url), plan, options.output.say))
+    options.output.benched(verb.bench(url, access_to(url), plan, options.output.say))
 
 
 def _smoke_test_url(options: Globals, url: str, limit: float) -> Report:
     from ops import smoke_test as verb
 
-    return verb.smoke_test_url(url, _access(url), on_check=options.output.check, limit=limit)
-
-
-def _access(url: str) -> Access:
-    """What this user's environment has to open a server."""
-    from ops.adapters.hf_hub import stored_token
-    from ops.probe import Access, is_space_or_local
-
-    return Access(
-        hub_token=stored_token() if is_space_or_local(url) else None,
-        app_key=os.environ.get("EMBED_API_KEY"),
-    )
+    return verb.smoke_test_url(url, access_to(url), on_check=options.output.check, limit=limit)
 
 
 def _smoke_test_here(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ops.cli.context import Globals, pass_globals
+from ops.cli.context import Globals, access_to, pass_globals
 from ops.errors import ConfigError, Exit
 
 if TYPE_CHECKING:
@@ -87,13 +87,8 @@ def _checked(options: Globals, client: Client, connected: Connected, access: Acc
 
 def _by_url(url: str) -> tuple[Target, Access]:
     from ops import connect as verb
-    from ops.adapters.hf_hub import stored_token
-    from ops.probe import Access, is_space_or_local
 
-    access = Access(
-        hub_token=stored_token() if is_space_or_local(url) else None,
-        app_key=os.environ.get(verb.API_KEY) or None,
-    )
+    access = access_to(url)
     return verb.of_url(url, access), access
 
 
