@@ -36,6 +36,11 @@ class HubState:
                 self._spaces[repo.id] = self._begin(repo)
             return self._spaces[repo.id][0]
 
+    def committed(self, repo: Repo) -> None:
+        """Main of a repository has moved: a Space builds."""
+        if repo.kind == "spaces":
+            self.space(repo).run()
+
     def end(self, repo: Repo) -> None:
         """Stop a Space and its origin."""
         with self._lock:

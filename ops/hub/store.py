@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-zA-Z][_a-zA-Z0-9]*")
 """Names of variables and secrets, as the Hub's OpenAPI description has them."""
 
-Kind = Literal["spaces", "models"]
+Kind = Literal["spaces", "models", "datasets"]
 Visibility = Literal["private", "protected", "public"]
 
 

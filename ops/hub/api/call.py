@@ -5,13 +5,15 @@ Handlers are plain functions that git may keep waiting; each runs in a thread.
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
 from ops.hub.accounts import Caller, bearer
@@ -22,6 +24,35 @@ if TYPE_CHECKING:
 
     from ops.hub.state import HubState
     from ops.hub.store import Kind, Repo
+
+REPO = "/api/{kind:kind}/{owner}/{name}"
+"""Any repository, in the API."""
+SPACE = "/api/{kind:space_kind}/{owner}/{name}"
+PAGES = ("/{kind:page_kind}/{owner}/{name}", "/{owner}/{name}")
+"""Any repository, on the Hub's site; a model has no kind in its path."""
+
+
+class _Kind(Convertor[str]):
+    regex = "spaces|models|datasets"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+class _PageKind(_Kind):
+    regex = "spaces|datasets"
+
+
+class _SpaceKind(_Kind):
+    regex = "spaces"
+
+
+register_url_convertor("kind", _Kind())
+register_url_convertor("page_kind", _PageKind())
+register_url_convertor("space_kind", _SpaceKind())
 
 
 @dataclass(frozen=True)
@@ -59,9 +90,14 @@ class Call:
             raise bad_request(f'"{name}" must be a string')
         return value
 
-    def repo(self, kind: Kind, *, write: bool = False) -> Repo:
+    @property
+    def kind(self) -> Kind:
+        """Of the repository of the path."""
+        return cast("Kind", self.path.get("kind", "models"))
+
+    def repo(self, *, write: bool = False) -> Repo:
         """The repository of the path; to others, one that they may not see does not exist."""
-        repo = self.hub.store.find(kind, self.path["owner"], self.path["name"])
+        repo = self.hub.store.find(self.kind, self.path["owner"], self.path["name"])
         private = self.hub.store.settings(repo).visibility != "public"
         owns = self.caller is not None and self.caller.user.owns(repo.owner)
         if private and not owns:
@@ -80,27 +116,47 @@ class Call:
 
 
 Handler = Callable[[Call], Response]
+StreamHandler = Callable[[Call, "Request"], Awaitable[Response]]
+"""For bodies too large to be held: gets the request unread, and runs on the event loop."""
+Route = tuple[str, list[str], Handler | StreamHandler]
+"""A path, its methods and what answers them."""
 
 
-def endpoint(hub: HubState, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """A route's function: reads the request, runs the handler in a thread."""
+def page_url(call: Call, kind: Kind, repo_id: str) -> str:
+    """A repository's page on the Hub's site."""
+    base = f"http://{call.headers['host']}"
+    return f"{base}/{repo_id}" if kind == "models" else f"{base}/{kind}/{repo_id}"
+
+
+async def opened(hub: HubState, request: Request, body: bytes = b"") -> Call:
+    """A request as its handler gets it; raises HubError for a token that the Hub does not know."""
+    token = bearer(request.headers.get("authorization"))
+    caller = hub.accounts.caller(token)
+    if token is not None and caller is None:
+        raise HubError(401, "Invalid credentials in Authorization header")
+    return Call(
+        hub=hub,
+        method=request.method,
+        path={name: str(value) for name, value in request.path_params.items()},
+        query=request.query_params,
+        headers=request.headers,
+        body=body,
+        caller=caller,
+    )
+
+
+def endpoint(
+    hub: HubState, handler: Handler | StreamHandler
+) -> Callable[[Request], Awaitable[Response]]:
+    """A route's function: hands a stream on as it comes, or reads the body and starts a thread."""
 
     async def answer(request: Request) -> Response:
-        token = bearer(request.headers.get("authorization"))
-        caller = hub.accounts.caller(token)
-        if token is not None and caller is None:
-            return HubError(401, "Invalid credentials in Authorization header").response()
-        call = Call(
-            hub=hub,
-            method=request.method,
-            path={name: str(value) for name, value in request.path_params.items()},
-            query=request.query_params,
-            headers=request.headers,
-            body=await request.body(),
-            caller=caller,
-        )
         try:
-            return await run_in_threadpool(handler, call)
+            if inspect.iscoroutinefunction(handler):
+                streamed: Response = await handler(await opened(hub, request), request)
+                return streamed
+            call = await opened(hub, request, await request.body())
+            return await run_in_threadpool(cast("Handler", handler), call)
         except HubError as error:
             return error.response()
 

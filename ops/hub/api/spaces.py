@@ -11,21 +11,35 @@ from typing import TYPE_CHECKING, Any, Literal
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from ops.hub import hardware as flavours
+from ops.hub.api.call import SPACE
 from ops.hub.errors import HubError, bad_request
 from ops.hub.space import runtime as runtime_body
 from ops.hub.store import Setting, checked_name
 from ops.hub.timestamp import timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
-    from ops.hub.api.call import Call
+    from ops.hub.api.call import Call, Route
     from ops.hub.space import Space
     from ops.hub.store import Repo, Settings
 
 _KEEP_ALIVE = 15.0
 _FOLLOW_EVERY = 0.1
 Field = Literal["secrets", "variables"]
+
+
+def routes() -> Iterator[Route]:
+    """The paths of this module."""
+    yield "/api/spaces/hardware", ["GET"], hardware_list
+    yield f"{SPACE}/runtime", ["GET"], runtime
+    yield f"{SPACE}/restart", ["POST"], restart
+    yield f"{SPACE}/pause", ["POST"], pause
+    yield f"{SPACE}/hardware", ["POST"], hardware
+    yield f"{SPACE}/sleeptime", ["POST"], sleep_time
+    yield f"{SPACE}/secrets", ["GET", "POST", "DELETE"], secrets
+    yield f"{SPACE}/variables", ["GET", "POST", "DELETE"], variables
+    yield f"{SPACE}/logs/{{which}}", ["GET"], logs
 
 
 def hardware_list(_: Call) -> Response:
@@ -35,26 +49,26 @@ def hardware_list(_: Call) -> Response:
 
 def runtime(call: Call) -> Response:
     """GET S/runtime."""
-    return _runtime(call, call.repo("spaces"))
+    return _runtime(call, call.repo())
 
 
 def restart(call: Call) -> Response:
     """POST S/restart[?factory=true]: also what starts a paused Space."""
-    repo = call.repo("spaces", write=True)
+    repo = call.repo(write=True)
     call.hub.space(repo).run(rebuild=call.query.get("factory") == "true")
     return _runtime(call, repo)
 
 
 def pause(call: Call) -> Response:
     """POST S/pause."""
-    repo = call.repo("spaces", write=True)
+    repo = call.repo(write=True)
     call.hub.space(repo).pause()
     return _runtime(call, repo)
 
 
 def hardware(call: Call) -> Response:
     """POST S/hardware."""
-    repo = call.repo("spaces", write=True)
+    repo = call.repo(write=True)
     flavour = flavours.known_hardware(call.json().get("flavor"))
     changes: dict[str, Any] = {"hardware": flavour}
     if (seconds := call.json().get("sleepTimeSeconds")) is not None:
@@ -66,7 +80,7 @@ def hardware(call: Call) -> Response:
 
 def sleep_time(call: Call) -> Response:
     """POST S/sleeptime: kept and shown; a local Hub lets no Space sleep yet."""
-    repo = call.repo("spaces", write=True)
+    repo = call.repo(write=True)
     seconds = _seconds(call.json().get("seconds"))
     if call.hub.store.settings(repo).hardware == "cpu-basic":
         raise bad_request("The sleep time of cpu-basic cannot be changed")
@@ -104,7 +118,7 @@ def _settings_of(call: Call, field: Field) -> dict[str, Setting]:
 
     A change restarts the app. Secrets are seen by those who may write only.
     """
-    repo = call.repo("spaces", write=call.method != "GET" or field == "secrets")
+    repo = call.repo(write=call.method != "GET" or field == "secrets")
     found: dict[str, Setting] = getattr(call.hub.store.settings(repo), field)
     if call.method == "GET":
         return found
@@ -133,7 +147,7 @@ def logs(call: Call) -> Response:
     which = call.path["which"]
     if which not in ("build", "run"):
         raise HubError(404, "There are the logs build and run")
-    space = call.hub.space(call.repo("spaces", write=True))
+    space = call.hub.space(call.repo(write=True))
     # The client reads up to the line that is newer than this header; it must not lag behind.
     headers = {"Date": formatdate(usegmt=True)}
     return StreamingResponse(

@@ -281,6 +281,6 @@ def test_a_restarted_hub_has_its_repositories(tmp_path: Path, world: World) -> N
 
 def test_what_it_lacks_is_said_so(world: World) -> None:
     """An unknown route is a 501 that names it, not a missing repository."""
-    reply = httpx2.get(f"{world.hub.endpoint}/api/datasets/me/data")
+    reply = httpx2.get(f"{world.hub.endpoint}/api/kernels/me/data")
     assert reply.status_code == 501
-    assert "/api/datasets/me/data" in reply.json()["error"]
+    assert "/api/kernels/me/data" in reply.json()["error"]
