@@ -59,6 +59,12 @@ class PortTaken(OpsError):
     exit_code = Exit.USAGE
 
 
+class FolderInUse(OpsError):
+    """Another process works in the folder that was asked for."""
+
+    exit_code = Exit.USAGE
+
+
 class EngineUnavailable(OpsError):
     """No Docker engine answers."""
 
@@ -105,6 +111,10 @@ class NotAllowed(OpsError):
     """The token, the plan or a quota does not allow it."""
 
     exit_code = Exit.NOT_ALLOWED
+
+
+class HubUnreachable(OpsError):
+    """Nobody answers at the Hub's address."""
 
 
 class Conflict(OpsError):

@@ -75,7 +75,7 @@ def hub_world(
 ) -> Iterator[World]:
     """A Hub with Spaces run by `runner`."""
     users = [
-        User("me", {WRITE: "write", READ: "read"}, organisations=("team",)),
+        User("me", {WRITE: "write", READ: "read"}, organisations={"team": "admin"}),
         User("other", {OTHER: "write"}),
         User("free", {FREE: "write"}, pro=False),
     ]

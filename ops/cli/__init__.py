@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from ops import __version__
-from ops.cli import author, local, release, run, use
+from ops.cli import author, hub, local, release, run, use
 from ops.cli.context import Globals
 from ops.errors import OpsError
 
@@ -87,9 +87,10 @@ for _command in (
     author.init,
     author.config,
     author.render,
+    author.doctor,
     local.build,
     local.smoke_test,
-    local.hub,
+    hub.hub,
     local.rehearse,
     local.bench,
     release.deploy,

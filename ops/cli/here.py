@@ -46,6 +46,14 @@ mirrors = click.option(
     callback=lambda _context, _option, values: _parse_mirrors(values),
     help="Serve a local folder as this model of the Hub, instead of downloading it.",
 )
+models = click.option(
+    "--model",
+    "models",
+    metavar="ID=DIR",
+    multiple=True,
+    callback=lambda _context, _option, values: _parse_mirrors(values),
+    help="Another name of --mirror.",
+)
 build_args = click.option(
     "--build-arg",
     "build_args",

@@ -1,4 +1,4 @@
-"""Commands that need no account: build, smoke-test, hub, rehearse, bench."""
+"""Commands that need no account: build, smoke-test, rehearse, bench."""
 
 from __future__ import annotations
 
@@ -92,58 +92,6 @@ def smoke_test(
     if report.failed and options.output.as_json:
         raise SystemExit(Exit.UNHEALTHY)
     report.require_passed()
-
-
-@click.group()
-def hub() -> None:
-    """Run a Hugging Face Hub on this machine.
-
-    \b
-    Example: ops hub serve
-    """
-
-
-@hub.command("serve")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=7850,
-    show_default=True,
-    help="Where it listens; 0 for any free port.",
-)
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("build/hub"),
-    show_default=True,
-    help="Where it keeps repositories.",
-)
-@runner
-@mirrors
-@pass_globals
-def hub_serve(
-    options: Globals, port: int, data: Path, runner_name: Any, mirrors: dict[str, Path]
-) -> None:
-    """Serve Spaces and models to the real client, until Ctrl-C.
-
-    What is pushed to it is really built and run: by Docker where that works, else as processes.
-
-    \b
-    Examples: ops hub serve
-              ops hub serve --mirror BAAI/bge-base-en-v1.5=models/bge
-    """
-    with needs_extra("hub"):
-        from ops.hub import LocalHub
-
-    runner = choose_runner(options, runner_name, None)
-    with LocalHub(data, runner, mirrors=mirrors, port=port) as local:
-        options.output.result(
-            f"export HF_ENDPOINT={local.endpoint}\n"
-            f'export HF_TOKEN="$(cat {shlex.quote(str(local.token_file))})"',
-            {"endpoint": local.endpoint, "token_file": str(local.token_file)},
-        )
-        options.output.say("Ctrl-C ends it and everything it runs.")
-        wait_for_interrupt()
 
 
 @click.command()

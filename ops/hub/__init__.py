@@ -1,18 +1,21 @@
 """A Hugging Face Hub on loopback, for the real client: repositories, and Spaces that really run.
 
-What it has: Spaces and models, commits, trees, tags, downloads; secrets, variables, hardware,
-stages, logs, restart, pause; private access to each Space's own origin. It knows nothing of who
-deploys to it.
+What it has: Spaces, models and datasets, commits, trees, tags, downloads; secrets, variables,
+hardware, stages, logs, restart, pause; private access to each Space's own origin; people,
+organisations and plans; faults on demand. It knows nothing of who deploys to it.
 """
 
 from __future__ import annotations
 
-import secrets
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
-from ops.hub.accounts import Accounts, User
+from ops.hub import data_folder
+from ops.hub.accounts import Accounts, Grant, Organisation, Scope, User
 from ops.hub.api.app import create_app
-from ops.hub.server import Served
+from ops.hub.faults import Fault, Faults
+from ops.hub.rules import Rules
+from ops.hub.server import LOOPBACK, Served
 from ops.hub.state import HubState
 from ops.hub.store import Store
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
     from ops.runner import Runner
 
-__all__ = ["LocalHub", "User"]
+__all__ = ["Fault", "Grant", "LocalHub", "Organisation", "Rules", "Scope", "User"]
 
 _OWNER = "me"
 
@@ -35,14 +38,19 @@ class LocalHub:
         runner: what builds and runs Spaces.
         mirrors: model id -> folder that is served as this model.
         port: 0 for any free one.
-        users: who has accounts; by default one, `me`, with a write token made here.
+        users: who has accounts; by default one, `me`, with tokens kept in the data folder.
+        organisations: whose plan matters; those of users that are not named have none.
+        faults: what goes wrong from the start.
+        rules: what plans and quotas allow.
+        address: of this machine, where it listens; whoever reaches it can try tokens on it.
 
     Raises:
         PortTaken: something else listens there.
+        FolderInUse: another Hub serves the folder.
         OpsError: a mirror's folder or id is wrong.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is a switch of its own, named by whoever sets it
         self,
         data: Path,
         runner: Runner,
@@ -50,27 +58,53 @@ class LocalHub:
         mirrors: Mapping[str, Path] | None = None,
         port: int = 0,
         users: Sequence[User] = (),
+        organisations: Sequence[Organisation] = (),
+        faults: Sequence[Fault] = (),
+        rules: Rules | None = None,
+        address: str = LOOPBACK,
     ):
-        data.mkdir(parents=True, exist_ok=True)
-        self.token_file = data / "token"
-        self._users = users or (User(_OWNER, {_token(self.token_file): "write"}),)
-        self._served = Served(port)
-        self.endpoint = self._served.origin
-        store = Store(data)
-        try:
+        self.data = data
+        with ExitStack() as undo:
+            undo.callback(data_folder.hold(data).release)
+            self._served = Served(port, address)
+            undo.callback(self._served.stop)
+            self._users = users or (_owner(data),)
+            store = Store(data)
             for model_id, folder in (mirrors or {}).items():
                 store.mirror(model_id, folder)
-        except BaseException:
-            self._served.stop()
-            raise
+            self._close = undo.pop_all()
+        self.endpoint = self._served.origin
         # A build downloads models from here only when there are any to be had here.
         self.build_args = {"HF_ENDPOINT": self.endpoint} if mirrors else {}
-        self._state = HubState(store, Accounts(self._users), runner, self.build_args)
+        self._state = HubState(
+            store,
+            Accounts(self._users, organisations),
+            runner,
+            self.build_args,
+            Faults(tuple(faults)),
+            rules or Rules(),
+            address,
+        )
 
     @property
     def token(self) -> str:
         """A token of the first user."""
         return next(iter(self._users[0].tokens))
+
+    @property
+    def token_file(self) -> Path:
+        """Where the first user's token is kept, when the Hub has made it."""
+        return data_folder.token_file(self.data, self._users[0].name, "write")
+
+    @property
+    def faults(self) -> Faults:
+        """What is to go wrong, and the requests so far."""
+        return self._state.faults
+
+    @property
+    def accounts(self) -> Accounts:
+        """People and tokens, which may change while it serves."""
+        return self._state.accounts
 
     def __enter__(self) -> Self:
         self._served.start(create_app(self._state))
@@ -79,16 +113,11 @@ class LocalHub:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._served.stop()
-        self._state.close()
+        with self._close:
+            self._served.stop()
+            self._state.close()
 
 
-def _token(path: Path) -> str:
-    """The token in the file; a new one when there is none. Nobody else may read it."""
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        token = f"hf_{secrets.token_hex(17)}"
-        path.touch(mode=0o600)
-        path.write_text(token + "\n", encoding="ascii")
-        return token
+def _owner(data: Path) -> User:
+    write = data_folder.kept_token(data, _OWNER, "write")
+    return User(_OWNER, {write: "write", data_folder.kept_token(data, _OWNER, "read"): "read"})

@@ -13,21 +13,41 @@ if TYPE_CHECKING:
 
 @dataclass
 class HubError(Exception):
-    """A refusal; `code` is sent as X-Error-Code, `extra` in the body beside the message."""
+    """A refusal; `code` is sent as X-Error-Code, `extra` in the body, `headers` as they are."""
 
     status: int
     message: str
     code: str | None = None
     extra: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
 
     def response(self) -> Response:
         """The reply that the Hub's client parses."""
-        headers = {"X-Error-Message": self.message.encode("unicode_escape").decode("ascii")}
+        message = self.message.encode("unicode_escape").decode("ascii")
+        headers = {"X-Error-Message": message, **self.headers}
         if self.code is not None:
             # Over http the client takes a missing repository for one by this header only.
             headers["X-Error-Code"] = self.code
         body = {"error": self.message, **self.extra}
         return JSONResponse(body, self.status, headers)
+
+
+_ASKS_FOR_TOKEN = {"WWW-Authenticate": 'Basic realm="Authentication required", charset="UTF-8"'}
+"""By which git asks its credential helpers; the Hub's own client does not look at it."""
+
+
+def not_logged_in() -> HubError:
+    """Nobody may do this without a token."""
+    return HubError(401, "Invalid username or password.", headers=dict(_ASKS_FOR_TOKEN))
+
+
+def unknown_token() -> HubError:
+    """A token of nobody's: wrong, revoked or expired.
+
+    The client tells it from a repository that is not there by these words (its `_http.py`).
+    """
+    message = "Invalid credentials in Authorization header"
+    return HubError(401, message, headers=dict(_ASKS_FOR_TOKEN))
 
 
 def no_repository() -> HubError:

@@ -89,7 +89,8 @@ class _SpaceProxy:
         headers = request.headers
         token = bearer(headers.get(_HUB_TOKEN)) or bearer(headers.get("authorization"))
         caller = self.accounts.caller(token)
-        return caller is not None and caller.user.owns(self.space.repo.owner)
+        repo = self.space.repo
+        return caller is not None and caller.may_read(repo.owner, repo.kind, repo.name)
 
 
 async def _passed_on(request: Request, origin: str) -> Response:

@@ -11,31 +11,33 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from ops.errors import PortTaken
+from ops.hub.connections import Connection
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-_HOST = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 
 
 class Served:
     """Listens from the start; answers between `start` and `stop`."""
 
-    def __init__(self, port: int = 0):
-        """Take a port, 0 for any free one; raises PortTaken."""
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    def __init__(self, port: int = 0, address: str = LOOPBACK):
+        """Take a port, 0 for any free one, of an address of this machine; raises PortTaken."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            self._socket.bind((_HOST, port))
+            self._socket.bind((address, port))
         except OSError as error:
             self._socket.close()
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
                 raise
             raise PortTaken(
-                f"Port {port} cannot be used: {error.strerror}.",
+                f"Port {port} cannot be used on {address}: {error.strerror}.",
                 next_step="Choose another with --port, or end what listens there.",
             ) from error
-        self.origin = f"http://{_HOST}:{self._socket.getsockname()[1]}"
+        self.origin = f"http://{_reached_by(address)}:{self._socket.getsockname()[1]}"
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -44,6 +46,7 @@ class Served:
         server = self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
+                http=Connection,
                 log_config=None,
                 access_log=False,
                 date_header=False,  # it may be a second behind, see the logs' handler
@@ -63,3 +66,10 @@ class Served:
             self._server.should_exit = True
             self._thread.join()
         self._socket.close()
+
+
+def _reached_by(address: str) -> str:
+    """The host of a URL for it; whoever listens on all addresses is reached by loopback's."""
+    if address in ("0.0.0.0", "::"):  # noqa: S104 -- compared, not bound
+        return LOOPBACK if address == "0.0.0.0" else "[::1]"  # noqa: S104
+    return f"[{address}]" if ":" in address else address

@@ -6,8 +6,11 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ops.hub.faults import Faults
+from ops.hub.faulty import Faulty
 from ops.hub.proxy import create_proxy
-from ops.hub.server import Served
+from ops.hub.rules import Rules
+from ops.hub.server import LOOPBACK, Served
 from ops.hub.space import Space
 
 if TYPE_CHECKING:
@@ -26,6 +29,9 @@ class HubState:
     accounts: Accounts
     runner: Runner
     build_args: Mapping[str, str]
+    faults: Faults = field(default_factory=Faults)
+    rules: Rules = field(default_factory=Rules)
+    address: str = LOOPBACK
     _spaces: dict[str, tuple[Space, Served]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -56,13 +62,12 @@ class HubState:
             _end(*entry)
 
     def _begin(self, repo: Repo) -> tuple[Space, Served]:
-        served = Served()
+        served = Served(address=self.address)
         space = Space(repo, self.store, self.runner, build_args=self.build_args, host=served.origin)
-        served.start(
-            create_proxy(
-                space, self.accounts, lambda: self.store.settings(repo).visibility == "private"
-            )
+        proxy = create_proxy(
+            space, self.accounts, lambda: self.store.settings(repo).visibility == "private"
         )
+        served.start(Faulty(proxy, self, origin="space"))
         return space, served
 
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def serving(app: ASGIApp, *, http: type[asyncio.Protocol] | None = None) -> Iterator[str]:
+def serving(
+    app: ASGIApp, *, http: type[asyncio.Protocol] | None = None, date_header: bool = True
+) -> Iterator[str]:
     """The server's origin; it is down again afterwards. `http` is what speaks the protocol."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
@@ -26,6 +28,7 @@ def serving(app: ASGIApp, *, http: type[asyncio.Protocol] | None = None) -> Iter
         http=http or "auto",
         log_config=None,
         access_log=False,
+        date_header=date_header,
         timeout_graceful_shutdown=5,
     )
     server = uvicorn.Server(config)

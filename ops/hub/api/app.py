@@ -8,23 +8,26 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from ops.hub.api import account, commits, files, refs, repos, spaces
+from ops.hub.api import account, commits, files, local, refs, repos, spaces
 from ops.hub.api.call import endpoint
 from ops.hub.errors import HubError
+from ops.hub.faulty import Faulty
+from ops.hub.rate_limit import RateLimited
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import ASGIApp
 
     from ops.hub.state import HubState
 
-_MODULES = (account, spaces, repos, commits, refs, files)
+_MODULES = (local, account, spaces, repos, commits, refs, files)
 """In this order a path finds its handler."""
 
 
-def create_app(hub: HubState) -> Starlette:
+def create_app(hub: HubState) -> ASGIApp:
     """The Hub's own origin: API and downloads."""
-    return Starlette(
+    app = Starlette(
         routes=[
             Route(path, endpoint(hub, handler), methods=methods)
             for module in _MODULES
@@ -32,6 +35,7 @@ def create_app(hub: HubState) -> Starlette:
         ],
         exception_handlers={HTTPException: _not_implemented},
     )
+    return Faulty(RateLimited(app, hub), hub)
 
 
 async def _not_implemented(request: Request, error: Exception) -> Response:

@@ -16,8 +16,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
-from ops.hub.accounts import Caller, bearer
-from ops.hub.errors import HubError, bad_request, no_repository
+from ops.hub.accounts import Caller, credentials
+from ops.hub.errors import HubError, bad_request, no_repository, not_logged_in, unknown_token
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -99,18 +99,23 @@ class Call:
         """The repository of the path; to others, one that they may not see does not exist."""
         repo = self.hub.store.find(self.kind, self.path["owner"], self.path["name"])
         private = self.hub.store.settings(repo).visibility != "public"
-        owns = self.caller is not None and self.caller.user.owns(repo.owner)
-        if private and not owns:
+        sees = self.caller is not None and self.caller.may_read(repo.owner, repo.kind, repo.name)
+        if private and not sees:
             raise no_repository()
         if write:
             self.require_write(repo.owner)
         return repo
 
-    def require_write(self, owner: str) -> Caller:
-        """Who calls, when they may change that owner's repositories."""
+    def require_write(self, owner: str, kind: str = "", name: str = "") -> Caller:
+        """Who calls, when they may change that repository, by default the path's.
+
+        Where the path has none either, all of the owner's: a token for one is not enough.
+        """
         if self.caller is None:
-            raise HubError(401, "Invalid username or password.")
-        if not self.caller.may_write(owner):
+            raise not_logged_in()
+        if not name and "name" in self.path:
+            kind, name = self.kind, self.path["name"]
+        if not self.caller.may_write(owner, kind, name):
             raise HubError(403, "You don't have the rights to change this repository")
         return self.caller
 
@@ -130,10 +135,10 @@ def page_url(call: Call, kind: Kind, repo_id: str) -> str:
 
 async def opened(hub: HubState, request: Request, body: bytes = b"") -> Call:
     """A request as its handler gets it; raises HubError for a token that the Hub does not know."""
-    token = bearer(request.headers.get("authorization"))
+    token = credentials(request.headers.get("authorization"))
     caller = hub.accounts.caller(token)
     if token is not None and caller is None:
-        raise HubError(401, "Invalid credentials in Authorization header")
+        raise unknown_token()
     return Call(
         hub=hub,
         method=request.method,

@@ -48,6 +48,7 @@ def preupload(call: Call) -> Response:
             sample = base64.b64decode(asked.get("sample", ""))
         except (KeyError, TypeError, binascii.Error) as error:
             raise bad_request('"files" must have path, size and sample') from error
+        call.hub.rules.check_size(path, size)
         large = size > LFS_THRESHOLD or looks_binary(sample)
         file = {"path": path, "uploadMode": "lfs" if large else "regular", "shouldIgnore": False}
         files.append(file | ({"oid": known[path]} if path in known else {}))

@@ -17,7 +17,6 @@ from ops.hub.timestamp import timestamp
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ops.hub.accounts import Caller
     from ops.hub.api.call import Call, Route
     from ops.hub.repository import Entry
     from ops.hub.store import Kind, Repo
@@ -34,7 +33,6 @@ def routes() -> Iterator[Route]:
 
 
 _KINDS: dict[str, Kind] = {"space": "spaces", "model": "models", "dataset": "datasets"}
-_PAID_ONLY = "Docker Spaces on CPU basic need a PRO, Team or Enterprise subscription."
 
 
 def create(call: Call) -> Response:
@@ -43,9 +41,10 @@ def create(call: Call) -> Response:
     if call.caller is None:
         raise HubError(401, "Invalid username or password.")
     owner = asked.get("organization") or call.caller.user.name
-    caller = call.require_write(owner)
+    call.require_write(owner)
     name, kind = call.text("name"), _kind(asked.get("type", "model"))
-    settings = _settings(asked, caller)
+    settings = _settings(asked)
+    call.hub.rules.check_plan(call.hub.accounts, owner, settings.sdk, settings.hardware)
     url = page_url(call, kind, f"{owner}/{name}")
     try:
         repo = call.hub.store.create(kind, owner, name, settings)
@@ -56,14 +55,12 @@ def create(call: Call) -> Response:
     return JSONResponse({"url": url, "name": repo.id, "id": "3" * 24})
 
 
-def _settings(asked: dict[str, Any], caller: Caller) -> Settings:
+def _settings(asked: dict[str, Any]) -> Settings:
     sdk = asked.get("sdk") if asked.get("type") == "space" else None
     visibility = asked.get("visibility") or ("private" if asked.get("private") else "public")
     hardware = asked.get("hardware") or "cpu-basic"
     if visibility not in ("private", "protected", "public"):
         raise bad_request('"visibility" must be one of [private, protected, public]')
-    if sdk == "docker" and hardware == "cpu-basic" and not caller.user.pro:
-        raise HubError(402, _PAID_ONLY)
     return Settings(
         visibility=visibility,
         sdk=sdk,
@@ -88,8 +85,9 @@ def delete(call: Call) -> Response:
     if call.caller is None:
         raise HubError(401, "Invalid username or password.")
     owner = asked.get("organization") or call.caller.user.name
-    call.require_write(owner)
-    repo = call.hub.store.find(_kind(asked.get("type", "model")), owner, call.text("name"))
+    kind, name = _kind(asked.get("type", "model")), call.text("name")
+    call.require_write(owner, kind, name)
+    repo = call.hub.store.find(kind, owner, name)
     call.hub.end(repo)
     call.hub.store.delete(repo)
     return Response()
@@ -128,6 +126,7 @@ def info(call: Call) -> Response:
         "createdAt": settings.created,
         "lastModified": newest.date,
         "siblings": [_sibling(entry, blobs="blobs" in call.query) for entry in files],
+        "cardData": _card_data(repo, files),
     }
     if call.kind == "spaces":
         space = call.hub.space(repo)
@@ -136,7 +135,6 @@ def info(call: Call) -> Response:
             "host": space.host,
             "subdomain": f"{repo.owner}-{repo.name}".lower().replace(".", "-").replace("_", "-"),
             "runtime": runtime(space, settings),
-            "cardData": _card_data(repo, files),
         }
     return JSONResponse(body)
 

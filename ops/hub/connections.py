@@ -1,0 +1,51 @@
+"""A server's open connections, so that one can be lost as a network loses it: without a word.
+
+uvicorn answers 500 for an app that ends without a reply, which no client takes for a lost
+connection; so the transport itself is closed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping
+    from typing import Any
+
+_Ends = tuple[str, int, str, int]
+_open: dict[_Ends, asyncio.Transport] = {}
+"""By the addresses of both ends, which no two connections of this machine share."""
+
+
+class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type] # a variable: with or without httptools
+    """A connection of uvicorn's that can be found by its request."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """A client has come."""
+        super().connection_made(transport)
+        self._ends = _ends_of(transport)
+        _open[self._ends] = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has gone."""
+        super().connection_lost(exc)
+        _open.pop(self._ends, None)
+
+
+def cut(scope: Mapping[str, Any], *, flush: bool = False) -> None:
+    """End the connection of a request now; what was sent is delivered with `flush` only."""
+    transport = _open.get((*scope["server"], *scope["client"]))
+    if transport is None:
+        return
+    if flush:
+        transport.close()
+    else:
+        transport.abort()
+
+
+def _ends_of(transport: asyncio.Transport) -> _Ends:
+    here, there = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+    return (*here[:2], *there[:2])

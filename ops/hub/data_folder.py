@@ -1,0 +1,125 @@
+"""The folder in which a Hub keeps everything: one Hub at a time, and the tokens of its people."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ops.errors import ConfigError, FolderInUse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import TextIO
+
+    from ops.hub.accounts import Role
+
+LOCK = "hub.lock"
+"""Held by whoever serves the folder; that it is there says that the folder is a Hub's."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """The lock of a data folder; the system gives it back when the process ends in any way."""
+
+    _file: TextIO
+
+    def release(self) -> None:
+        """Let another Hub have the folder; may be called again."""
+        self._file.close()
+
+
+def hold(data: Path) -> Held:
+    """Take a folder for a Hub, making it when it is not there; raises FolderInUse."""
+    data.mkdir(parents=True, exist_ok=True)
+    file = (data / LOCK).open("a+", encoding="ascii")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        holder = file.read().strip()
+        file.close()
+        raise FolderInUse(
+            f"A Hub serves {data} already (process {holder}).",
+            next_step="End it first, or give another folder with --data.",
+        ) from error
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return Held(file)
+
+
+def kept_token(data: Path, name: str, role: Role) -> str:
+    """A token of somebody's in `DATA/tokens`, made when there is none."""
+    return token_in(token_file(data, name, role))
+
+
+def token_file(data: Path, name: str, role: Role) -> Path:
+    """Where a token of somebody's is."""
+    return data / "tokens" / f"{name}.{role}"
+
+
+def token_in(path: Path) -> str:
+    """The token in a file; a new one when it is not there. Nobody else may read it.
+
+    Raises:
+        ConfigError: the file holds none.
+    """
+    if not path.exists():
+        _make_token(path)
+    token = path.read_text(encoding="ascii", errors="replace").strip()
+    if not token or any(character.isspace() or not character.isascii() for character in token):
+        raise ConfigError(
+            f"{path} holds no token.",
+            cause="A token is one line of printable ASCII.",
+            next_step="Delete the file to have a new token made.",
+        )
+    return token
+
+
+def _make_token(path: Path) -> None:
+    """Whole or not at all: whoever dies within leaves no file that holds half a token."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.touch(mode=0o600)
+    part.write_text(f"hf_{secrets.token_hex(17)}\n", encoding="ascii")
+    part.replace(path)
+
+
+def require_hub(data: Path) -> None:
+    """Raise ConfigError unless the folder is a Hub's."""
+    if not (data / LOCK).is_file():
+        raise ConfigError(
+            f"{data} is not a Hub's folder: it has no {LOCK}.",
+            next_step="Give the folder of ops hub serve with --data.",
+        )
+
+
+def reset(data: Path) -> None:
+    """Delete all that a Hub keeps, and the folder.
+
+    Raises:
+        ConfigError: the folder is no Hub's.
+        FolderInUse: a Hub serves it.
+    """
+    require_hub(data)
+    held = hold(data)
+    try:
+        for path in _all_but_lock(data):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        (data / LOCK).unlink()
+    finally:
+        held.release()
+    if not data.is_symlink():
+        data.rmdir()
+
+
+def _all_but_lock(data: Path) -> Iterator[Path]:
+    return (path for path in sorted(data.iterdir()) if path.name != LOCK)
