@@ -16,10 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ops.bench import Benched, Latency, Throughput
     from ops.connect import Connected
+    from ops.doctor import Finding
     from ops.errors import OpsError
     from ops.runner import Log
     from ops.smoke_test import CheckResult, Report
@@ -28,7 +29,14 @@ if TYPE_CHECKING:
 _HEARTBEAT = 10.0
 """Seconds between lines of a long job's log where there is no terminal to draw on."""
 
-_STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
+_STYLES = {
+    "passed": "green",
+    "ok": "green",
+    "failed": "bold red",
+    "failure": "bold red",
+    "warning": "yellow",
+    "skipped": "yellow",
+}
 
 
 class Output:
@@ -88,6 +96,23 @@ class Output:
         line.append(f"{result.detail}  ")
         line.append(f"{result.seconds * 1000:.0f} ms", style="dim")
         self._err.print(line)
+
+    def finding(self, finding: Finding) -> None:
+        """What the doctor found, as soon as it is known; what to do about it below."""
+        line = Text(f"  {finding.name:<10} ")
+        line.append(f"{finding.outcome:<8}", style=_STYLES[finding.outcome])
+        line.append(f" {finding.detail}")
+        self._err.print(line)
+        if finding.fix:
+            self._err.print(Text(f"{'':<22}{finding.fix}", style="dim"))
+
+    def examined(self, findings: Sequence[Finding], exit_code: int) -> None:
+        """The end of an examination: how many of each for people, everything with --json."""
+        counts = Counter(finding.outcome for finding in findings)
+        self.result(
+            ", ".join(f"{number} {outcome}" for outcome, number in counts.items()),
+            {"findings": [finding.data() for finding in findings], "exit_code": exit_code},
+        )
 
     def report(self, report: Report) -> None:
         """The end of a smoke test: measurements for people, everything with --json."""

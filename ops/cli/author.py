@@ -1,31 +1,122 @@
-"""Commands for whoever writes a space.toml: init, config, render."""
+"""Commands for whoever writes a space.toml: init, config, render, doctor."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import click
 
-from ops.cli.context import Globals, pass_globals
-from ops.errors import Exit
+from ops.cli.context import Globals, hub, pass_globals
+from ops.errors import ConfigError, Exit
+
+if TYPE_CHECKING:
+    from ops.workflow import Toolkit
 
 
 @click.command()
-@click.argument("repo_id", metavar="NAME")
+@click.argument("repo_id", metavar="[NAME]", required=False)
+@click.option(
+    "--github-actions",
+    is_flag=True,
+    help="Write a workflow that plans on pull requests and deploys main.",
+)
+@click.option("--oidc", is_flag=True, help="The workflow stores no token: Trusted Publishers.")
+@click.option(
+    "--toolkit",
+    "toolkit_name",
+    metavar="OWNER/NAME@REF",
+    help="Where on GitHub the workflow gets ops from; by default where this one is from.",
+)
 @pass_globals
-def init(options: Globals, repo_id: str) -> None:
+def init(
+    options: Globals,
+    repo_id: str | None,
+    toolkit_name: str | None,
+    *,
+    github_actions: bool,
+    oidc: bool,
+) -> None:
     """Write a commented space.toml for a Space called NAME.
 
-    \b
-    Example: ops init my-embeddings
-    """
-    from ops.init import init as write_config
+    With --github-actions, a workflow for the Space as well; a space.toml that is there already
+    stays as it is, and no NAME is needed.
 
-    write_config(options.config_path, repo_id)
+    \b
+    Examples: ops init my-embeddings
+              ops init --github-actions
+    """
+    if not github_actions:
+        if oidc or toolkit_name is not None:
+            raise click.UsageError("--oidc and --toolkit belong to --github-actions.")
+        if repo_id is None:
+            raise click.UsageError("Missing argument NAME: ops init my-embeddings.")
+    kept = github_actions and options.config_path.exists()
+    if repo_id is not None and not (kept and options.config().space.repo_id == repo_id):
+        from ops.init import init as write_config
+
+        write_config(options.config_path, repo_id)
+        kept = False
+    if github_actions:
+        _init_workflow(options, toolkit_name, oidc=oidc, config_kept=kept)
+        return
     text = f"Wrote {options.config_path}. Next: ops rehearse, then ops deploy."
     options.output.result(text, {"path": str(options.config_path), "repo_id": repo_id})
+
+
+def _init_workflow(
+    options: Globals, toolkit_name: str | None, *, oidc: bool, config_kept: bool
+) -> None:
+    from ops import workflow as verb
+    from ops.adapters.git_checkout import top_folder
+
+    config = options.config()
+    folder = options.config_path.resolve().parent
+    top = top_folder(folder) or folder
+    job = verb.Job(
+        config=config,
+        config_path=PurePosixPath(options.config_path.resolve().relative_to(top)),
+        environment=options.environment,
+        toolkit=verb.toolkit(toolkit_name) if toolkit_name is not None else _own_toolkit(top),
+        oidc=oidc,
+    )
+    written = verb.workflow(job)
+    path = top / verb.PLACE
+    changed = verb.write(path, written.text, overwrite=options.yes)
+    files = [path] if config_kept else [options.config_path, path]
+    lines = [f"Wrote {file}." for file in files] if changed else [f"{path} is up to date."]
+    lines += [
+        f"Set the secret {name} on GitHub: {about}." for name, about in written.secrets.items()
+    ]
+    options.output.result(
+        "\n".join(lines),
+        {
+            "path": str(options.config_path),
+            "repo_id": config.space.repo_id,
+            "workflow": str(path),
+            "changed": changed,
+            "secrets": written.secrets,
+        },
+    )
+
+
+def _own_toolkit(top: Path) -> Toolkit:
+    """This toolkit: a part of the checkout at `top`, or where on GitHub it comes from."""
+    from ops.adapters import git_checkout
+    from ops.workflow import Toolkit
+
+    if (top / "ops").is_dir() and Path(__file__).resolve().is_relative_to(top / "ops"):
+        return Toolkit()
+    name, commit = git_checkout.github_name(), git_checkout.source_commit()
+    if name is None or commit is None:
+        raise ConfigError(
+            "The workflow cannot know where to get ops from.",
+            cause="This toolkit is no clone of a repository on GitHub.",
+            next_step="Say where it is: --toolkit OWNER/NAME@COMMIT.",
+        )
+    return Toolkit(name, commit.partition("+")[0])
 
 
 @click.group()
@@ -116,3 +207,31 @@ def render(options: Globals, out: Path, *, check: bool) -> None:
     options.output.result(text if difference else f"{out} is up to date.", asdict(difference))
     if difference:
         raise SystemExit(Exit.CHANGES)
+
+
+@click.command()
+@pass_globals
+def doctor(options: Globals) -> None:
+    """Check all that can be known before anything is touched.
+
+    space.toml and its secrets, the files to be pushed, token, plan, name, hardware, model, tools.
+    Writes nothing. Exits 0 when nothing failed, else with the first failure's exit code.
+
+    \b
+    Examples: ops doctor
+              ops --env staging --json doctor
+    """
+    from ops import doctor as verb
+    from ops.adapters import hf_hub
+
+    context = verb.Context(
+        verb.load(options.config_path, options.environment),
+        public=hf_hub.Hub(hf_hub.default_endpoint(), None),
+        hub=verb.attempt(hub),
+        secrets=options.secret_reader(),
+    )
+    findings = verb.examine(context, options.output.finding)
+    code = verb.exit_code(findings)
+    options.output.examined(findings, code)
+    if code:
+        raise SystemExit(code)
