@@ -7,39 +7,71 @@ failure of the client is translated here, once, into `ops.errors`.
 from __future__ import annotations
 
 import functools
+import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
 import huggingface_hub
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import (
     HfHubHTTPError,
+    OIDCError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 
-from ops.errors import ConfigError, Conflict, NotAllowed, OpsError
+from ops.adapters.retries import Retries
+from ops.errors import ConfigError, Conflict, HubUnreachable, NotAllowed, OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from ops.config import Visibility
+
+T = TypeVar("T")
 
 _TIMEOUT = httpx2.Timeout(60, connect=20)
 _TOKENS_PAGE = "https://huggingface.co/settings/tokens"
 
 
 @dataclass(frozen=True)
+class Scope:
+    """What a fine-grained token may do with an entity: a repository, or all of an owner's."""
+
+    kind: str
+    name: str
+    permissions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Account:
-    """Who a token belongs to. `role` is read, write, god or fineGrained."""
+    """Who a token belongs to. `role` is read, write, god or fineGrained.
+
+    `paying` are the names, the user's or an organisation's, that have a paid plan; `reading` the
+    organisations where the user may change nothing; `scopes` those of a fine-grained token.
+    """
 
     name: str
     role: str
     organisations: tuple[str, ...]
+    paying: frozenset[str] = frozenset()
+    reading: frozenset[str] = frozenset()
+    scopes: tuple[Scope, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """A model at a revision: the commit that this names, and the licence of its card."""
+
+    commit: str
+    licence: str | None
 
 
 @dataclass(frozen=True)
@@ -67,8 +99,38 @@ class Runtime:
 
 
 def stored_token() -> str | None:
-    """The token of `HF_TOKEN` or of an earlier `hf auth login`."""
-    return huggingface_hub.get_token()
+    """The token of `HF_TOKEN` or of an earlier `hf auth login`.
+
+    Where `HF_OIDC_RESOURCE` is set, the client exchanges the CI job's identity for a token that
+    lasts an hour and goes before both (huggingface_hub/_oidc.py).
+
+    Raises:
+        NotAllowed: the exchange was refused, or the job has no identity.
+        HubUnreachable: nobody answered it.
+    """
+    huggingface_hub.set_client_factory(_client)
+    doing = "exchange the job's identity for a token"
+    try:
+        return huggingface_hub.get_token()
+    except OIDCError as error:
+        raise NotAllowed(
+            f"Could not {doing}: the job has none.",
+            cause="HF_OIDC_RESOURCE is set, but not by a GitHub job that may ask for one.",
+            next_step="Give the job `permissions: id-token: write`, or unset HF_OIDC_RESOURCE.",
+        ) from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status >= httpx2.codes.INTERNAL_SERVER_ERROR:
+            raise OpsError(
+                f"Could not {doing}: the Hub answered {status}.", next_step="Try again."
+            ) from error
+        raise NotAllowed(
+            f"Could not {doing}: the Hub answered {status}.",
+            cause="HF_OIDC_RESOURCE names a repository that does not trust this job.",
+            next_step="Add the workflow under Trusted Publishers in the Space's settings.",
+        ) from error
+    except httpx2.TransportError as error:
+        raise _unreachable(doing, default_endpoint(), error) from error
 
 
 def default_endpoint() -> str:
@@ -84,10 +146,11 @@ def _client() -> httpx2.Client:
 class Hub:
     """One endpoint seen with one token; without a token, as a stranger sees it."""
 
-    def __init__(self, endpoint: str, token: str | None):
+    def __init__(self, endpoint: str, token: str | None, *, retries: Retries | None = None):
         huggingface_hub.set_client_factory(_client)
         self.endpoint = endpoint.rstrip("/")
         self.token = token
+        self._retries = retries or Retries()
         self._api = HfApi(
             endpoint=self.endpoint, token=token or False, library_name="embedding-space"
         )
@@ -97,19 +160,13 @@ class Hub:
 
     def account(self) -> Account:
         """Whose token this is; raises NotAllowed for one that the Hub does not know."""
-        with self._translated("ask who the token belongs to"):
-            who = self._api.whoami()
-        return Account(
-            name=who["name"],
-            role=who.get("auth", {}).get("accessToken", {}).get("role", "unknown"),
-            organisations=tuple(org["name"] for org in who.get("orgs", ())),
-        )
+        who = dict(self._ask("ask who the token belongs to", self._api.whoami))
+        return _account(who)
 
     def space(self, repo_id: str) -> SpaceState | None:
         """The Space, or None when there is none that this token may see."""
         try:
-            with self._translated(f"look at {repo_id}"):
-                info = self._api.space_info(repo_id)
+            info = self._ask(f"look at {repo_id}", lambda: self._api.space_info(repo_id))
         except _NoRepositoryError:
             return None
         return SpaceState(
@@ -130,8 +187,12 @@ class Hub:
         variables: Mapping[str, str],
     ) -> None:
         """Create an empty Docker Space, its settings included, so that it starts only once."""
-        with self._translated(f"create {repo_id}"):
-            self._api.create_repo(
+
+        def created() -> object:
+            return True if self._api.repo_exists(repo_id, repo_type="space") else None
+
+        def create() -> object:
+            return self._api.create_repo(
                 repo_id,
                 repo_type="space",
                 space_sdk="docker",
@@ -143,26 +204,65 @@ class Hub:
                 space_variables=[{"key": k, "value": v} for k, v in variables.items()] or None,
             )
 
+        self._do(f"create {repo_id}", create, created)
+
     def model_commit(self, model_id: str, revision: str) -> str:
-        """The commit that a model's revision names now.
+        """The commit that a model's revision names now; raises as `model` does."""
+        return self.model(model_id, revision).commit
+
+    def model(self, model_id: str, revision: str) -> ModelState:
+        """A model at a revision.
 
         Raises:
             ConfigError: there is no such model or revision, or this token may not see it.
         """
         try:
-            with self._translated(f"look at the model {model_id}"):
-                info = self._api.model_info(model_id, revision=revision)
+            info = self._ask(
+                f"look at the model {model_id}",
+                lambda: self._api.model_info(model_id, revision=revision),
+            )
         except (_NoRepositoryError, _NoRevisionError) as error:
             raise ConfigError(
                 f"{self.endpoint} has no model {model_id} at revision {revision}.",
                 cause="The id or the revision is misspelt, or the model is private.",
                 next_step="Correct model.id or model.revision in space.toml.",
             ) from error
-        return str(info.sha)
+        licence = info.card_data.get("license") if info.card_data is not None else None
+        return ModelState(str(info.sha), _licence(licence))
+
+    def flavours(self) -> dict[str, float | None]:
+        """Name -> dollars an hour of each hardware that a Space may ask for; None if not told."""
+        listed = self._ask("list the hardware", self._api.list_spaces_hardware)
+        per_hour = {"minute": 60, "hour": 1}
+        return {
+            flavour.name: flavour.unit_cost_usd * per_hour[flavour.unit_label]
+            if flavour.unit_label in per_hour
+            else None
+            for flavour in listed
+        }
+
+    def time(self) -> datetime | None:
+        """The Hub's clock, by the Date of an answer; None for a Hub that does not tell it."""
+        reply = self._ask(
+            "ask for the time", lambda: huggingface_hub.get_session().head(self.endpoint)
+        )
+        try:
+            return parsedate_to_datetime(reply.headers.get("date", "")).replace(tzinfo=UTC)
+        except ValueError:
+            return None
+
+    def commit_messages(self, repo_id: str) -> tuple[str, ...]:
+        """Title and description of the Space's commits, the newest first."""
+        commits = self._ask(
+            f"list the commits of {repo_id}",
+            lambda: self._api.list_repo_commits(repo_id, repo_type="space"),
+        )
+        return tuple(f"{commit.title}\n{commit.message}" for commit in commits)
 
     def files(self, repo_id: str, revision: str) -> dict[str, str]:
         """Path -> git blob id of every file at a revision."""
-        with self._translated(f"list the files of {repo_id}"):
+
+        def listed() -> dict[str, str]:
             entries = self._api.list_repo_tree(
                 repo_id, repo_type="space", revision=revision, recursive=True
             )
@@ -172,11 +272,16 @@ class Hub:
                 if isinstance(entry, huggingface_hub.hf_api.RepoFile)
             }
 
+        return self._ask(f"list the files of {repo_id}", listed)
+
     def read_file(self, repo_id: str, path: str, revision: str) -> bytes:
         """The content of one file at a revision."""
-        with self._translated(f"read {path} of {repo_id}"), TemporaryDirectory() as folder:
-            downloaded = self._api.hf_hub_download(
-                repo_id, path, repo_type="space", revision=revision, local_dir=folder
+        with TemporaryDirectory() as folder:
+            downloaded = self._ask(
+                f"read {path} of {repo_id}",
+                lambda: self._api.hf_hub_download(
+                    repo_id, path, repo_type="space", revision=revision, local_dir=folder
+                ),
             )
             return Path(downloaded).read_bytes()
 
@@ -200,21 +305,30 @@ class Hub:
             for path, content in add.items()
         ]
         operations += [CommitOperationDelete(path_in_repo=path) for path in delete]
-        with self._translated(f"commit to {repo_id}"):
-            info = self._api.create_commit(
+        # What tells our commit from anybody else's when its reply was lost.
+        mark = f"Deployment: {secrets.token_hex(8)}"
+
+        def push() -> str:
+            return self._api.create_commit(
                 repo_id,
                 operations,
                 commit_message=title,
-                commit_description=description,
+                commit_description=f"{description}\n{mark}",
                 repo_type="space",
                 parent_commit=parent,
-            )
-        return info.oid
+            ).oid
+
+        def pushed() -> str | None:
+            newest = self._api.list_repo_commits(repo_id, repo_type="space")[0]
+            return newest.commit_id if mark in newest.message else None
+
+        return self._do(f"commit to {repo_id}", push, pushed)
 
     def runtime(self, repo_id: str) -> Runtime:
         """What the Space is doing now."""
-        with self._translated(f"ask for the stage of {repo_id}"):
-            runtime = self._api.get_space_runtime(repo_id)
+        runtime = self._ask(
+            f"ask for the stage of {repo_id}", lambda: self._api.get_space_runtime(repo_id)
+        )
         return Runtime(
             stage=str(runtime.stage),
             commit=runtime.raw.get("sha"),
@@ -225,8 +339,7 @@ class Hub:
 
     def restart(self, repo_id: str) -> None:
         """Start the Space again; also wakes a paused one."""
-        with self._translated(f"restart {repo_id}"):
-            self._api.restart_space(repo_id)
+        self._do(f"restart {repo_id}", lambda: self._api.restart_space(repo_id))
 
     def logs(self, repo_id: str, *, build: bool, follow: bool = False) -> Iterator[str]:
         """Lines of the build's or the app's log, without their newlines."""
@@ -236,71 +349,128 @@ class Hub:
 
     def variables(self, repo_id: str) -> dict[str, str]:
         """Name -> value of the Space's variables."""
-        with self._translated(f"read the variables of {repo_id}"):
-            found = self._api.get_space_variables(repo_id)
+        found = self._ask(
+            f"read the variables of {repo_id}", lambda: self._api.get_space_variables(repo_id)
+        )
         return {name: variable.value for name, variable in found.items()}
 
     def set_variable(self, repo_id: str, name: str, value: str) -> None:
         """Set a variable; the app restarts."""
-        with self._translated(f"set the variable {name} of {repo_id}"):
-            self._api.add_space_variable(repo_id, name, value)
+
+        def there() -> object:
+            live = self._api.get_space_variables(repo_id).get(name)
+            return live if live is not None and live.value == value else None
+
+        self._do(
+            f"set the variable {name} of {repo_id}",
+            lambda: self._api.add_space_variable(repo_id, name, value),
+            there,
+        )
 
     def unset_variable(self, repo_id: str, name: str) -> None:
         """Remove a variable; the app restarts."""
-        with self._translated(f"remove the variable {name} of {repo_id}"):
-            self._api.delete_space_variable(repo_id, name)
+        self._do(
+            f"remove the variable {name} of {repo_id}",
+            lambda: self._api.delete_space_variable(repo_id, name),
+            lambda: True if name not in self._api.get_space_variables(repo_id) else None,
+        )
 
     def secrets(self, repo_id: str) -> frozenset[str]:
         """Names of the Space's secrets; the Hub never tells their values."""
-        with self._translated(f"list the secrets of {repo_id}"):
-            return frozenset(self._api.get_space_secrets(repo_id))
+        return frozenset(
+            self._ask(
+                f"list the secrets of {repo_id}", lambda: self._api.get_space_secrets(repo_id)
+            )
+        )
 
     def set_secret(self, repo_id: str, name: str, value: str) -> None:
         """Set a secret; the app restarts."""
-        with self._translated(f"set the secret {name} of {repo_id}"):
-            self._api.add_space_secret(repo_id, name, value)
+        self._do(
+            f"set the secret {name} of {repo_id}",
+            lambda: self._api.add_space_secret(repo_id, name, value),
+        )
 
     def unset_secret(self, repo_id: str, name: str) -> None:
         """Remove a secret; the app restarts."""
-        with self._translated(f"remove the secret {name} of {repo_id}"):
-            self._api.delete_space_secret(repo_id, name)
+        self._do(
+            f"remove the secret {name} of {repo_id}",
+            lambda: self._api.delete_space_secret(repo_id, name),
+            lambda: True if name not in self._api.get_space_secrets(repo_id) else None,
+        )
 
     def set_visibility(self, repo_id: str, visibility: Visibility) -> None:
         """Make the Space private, protected or public."""
-        with self._translated(f"make {repo_id} {visibility}"):
-            self._api.update_repo_settings(
-                repo_id,
-                repo_type="space",
-                visibility=visibility,
-            )
+        self._do(
+            f"make {repo_id} {visibility}",
+            lambda: self._api.update_repo_settings(
+                repo_id, repo_type="space", visibility=visibility
+            ),
+        )
 
     def set_hardware(self, repo_id: str, hardware: str, sleep_time: int | None) -> None:
         """Move the Space to other hardware; the app restarts."""
-        with self._translated(f"move {repo_id} to {hardware}"):
-            self._api.request_space_hardware(
+
+        def asked_for() -> object:
+            runtime = self._api.get_space_runtime(repo_id)
+            return runtime if runtime.requested_hardware == hardware else None
+
+        self._do(
+            f"move {repo_id} to {hardware}",
+            lambda: self._api.request_space_hardware(
                 repo_id,
                 # As above: a name that the client's enum lacks is taken too.
                 hardware,  # type: ignore[arg-type]
                 sleep_time=sleep_time,
-            )
+            ),
+            asked_for,
+        )
 
     def set_sleep_time(self, repo_id: str, seconds: int) -> None:
         """Set after how many seconds without a request the Space sleeps; -1 is never."""
-        with self._translated(f"set the sleep time of {repo_id}"):
-            self._api.set_space_sleep_time(repo_id, seconds)
+        self._do(
+            f"set the sleep time of {repo_id}",
+            lambda: self._api.set_space_sleep_time(repo_id, seconds),
+        )
 
     def tags(self, repo_id: str) -> dict[str, str]:
         """Tag -> the commit it names."""
-        with self._translated(f"list the tags of {repo_id}"):
-            refs = self._api.list_repo_refs(repo_id, repo_type="space")
+        refs = self._ask(
+            f"list the tags of {repo_id}",
+            lambda: self._api.list_repo_refs(repo_id, repo_type="space"),
+        )
         return {tag.name: tag.target_commit for tag in refs.tags}
 
     def tag(self, repo_id: str, name: str, *, commit: str, message: str) -> None:
         """Tag a commit."""
-        with self._translated(f"tag {repo_id}"):
-            self._api.create_tag(
+
+        def tagged() -> object:
+            refs = self._api.list_repo_refs(repo_id, repo_type="space")
+            found = (t for t in refs.tags if (t.name, t.target_commit) == (name, commit))
+            return next(found, None)
+
+        self._do(
+            f"tag {repo_id}",
+            lambda: self._api.create_tag(
                 repo_id, tag=name, tag_message=message, revision=commit, repo_type="space"
-            )
+            ),
+            tagged,
+        )
+
+    def _ask(self, doing: str, ask: Callable[[], T]) -> T:
+        """A request that changes nothing, tried again where that may help."""
+        with self._translated(doing):
+            return self._retries.read(ask)
+
+    def _do(
+        self, doing: str, do: Callable[[], T], landed: Callable[[], T | None] = lambda: None
+    ) -> T:
+        """A request that changes something.
+
+        Where its reply was lost, `landed` looks whether it was done all the same. Without one it
+        is such that doing it twice is as good as once.
+        """
+        with self._translated(doing):
+            return self._retries.write(do, landed)
 
     @contextmanager
     def _translated(self, doing: str) -> Iterator[None]:
@@ -316,11 +486,7 @@ class Hub:
         except HfHubHTTPError as error:
             raise self._http_error(doing, error) from error
         except httpx2.TransportError as error:
-            raise OpsError(
-                f"Could not {doing}: {self.endpoint} did not answer ({type(error).__name__}).",
-                cause="No network, or the Hub is down.",
-                next_step="Try again; nothing is lost, a deploy continues where it was.",
-            ) from error
+            raise _unreachable(doing, self.endpoint, error) from error
 
     def _http_error(self, doing: str, error: HfHubHTTPError) -> OpsError:
         status = error.response.status_code
@@ -329,6 +495,45 @@ class Hub:
         if kind := _BY_STATUS.get(status):
             return kind(message)
         return OpsError(message, next_step="Try again, or look at the Hub's status page.")
+
+
+def _unreachable(doing: str, endpoint: str, error: httpx2.TransportError) -> HubUnreachable:
+    return HubUnreachable(
+        f"Could not {doing}: {endpoint} did not answer ({type(error).__name__}).",
+        cause="No network, or the Hub is down.",
+        next_step="Try again; nothing is lost, a deploy continues where it was.",
+    )
+
+
+def _account(who: dict[str, Any]) -> Account:
+    """What `GET /api/whoami-v2` tells, by the Hub's OpenAPI description."""
+    token = who.get("auth", {}).get("accessToken", {})
+    organisations = who.get("orgs", ())
+    paying = {org["name"] for org in organisations if org.get("plan")}
+    return Account(
+        name=who["name"],
+        role=token.get("role", "unknown"),
+        organisations=tuple(org["name"] for org in organisations),
+        paying=frozenset(paying | ({who["name"]} if who.get("isPro") else set())),
+        reading=frozenset(org["name"] for org in organisations if org.get("roleInOrg") in _READERS),
+        scopes=tuple(
+            Scope(
+                scope["entity"]["type"],
+                scope["entity"].get("name", ""),
+                tuple(scope["permissions"]),
+            )
+            for scope in token.get("fineGrained", {}).get("scoped", ())
+        ),
+    )
+
+
+_READERS = frozenset({"read", "no_access"})
+
+
+def _licence(value: Any) -> str | None:
+    """The card's licence; some cards list several."""
+    names = value if isinstance(value, list) else [value]
+    return ", ".join(str(name) for name in names if name) or None
 
 
 class _NoRepositoryError(OpsError):

@@ -11,8 +11,10 @@ from hub_world import FREE, OTHER, READ, SPACE, WRITE, hub_world
 
 from ops import deploy as verb
 from ops.adapters.hf_hub import Hub
+from ops.adapters.retries import Retries
 from ops.config import Config
 from ops.errors import BuildFailed, Conflict, NotAllowed, Unhealthy
+from ops.hub.fault_text import parse
 from ops.render import blob_ids, render
 from ops.watch import Patience
 
@@ -48,10 +50,16 @@ def config(**space: Any) -> Config:
     )
 
 
+def hub_of(world: World) -> Hub:
+    """The Hub as its owner sees it, without losing time between tries."""
+    return Hub(world.hub.endpoint, WRITE, retries=Retries(first_wait=0))
+
+
 def deploy(world: World, wanted: Config, *, token: str = WRITE, **options: Any) -> verb.Deployed:
     """Deploy with little patience; what is said goes to the test's output."""
     request = verb.Request(wanted, SECRETS, patience=Patience(limit=30, poll=0.05), **options)
-    return verb.deploy(Hub(world.hub.endpoint, token), request, say=print, on_check=print)
+    hub = Hub(world.hub.endpoint, token, retries=Retries(first_wait=0))
+    return verb.deploy(hub, request, say=print, on_check=print)
 
 
 def test_a_new_space_is_created_and_proven(world: World) -> None:
@@ -185,14 +193,33 @@ def test_protected_is_told_from_public(world: World) -> None:
     deploy(world, config(visibility="public"))
     for visibility in ("protected", "public", "private"):
         deploy(world, config(visibility=visibility))
-        settings = world.hub.token_file.parent / "spaces" / "me" / "app" / "settings.json"
+        settings = world.hub.data / "spaces" / "me" / "app" / "settings.json"
         assert json.loads(settings.read_text())["visibility"] == visibility
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_no_single_lost_connection_ends_a_deploy(world: World, when: str) -> None:
+    """Whichever request loses its connection, the version is proven, and nothing is done twice."""
+    deploy(world, config())
+    faults = world.hub.faults
+    faults.mark()
+    deploy(world, config(title="Counted"))
+    requests = len(faults.seen)
+    assert requests > 10
+    for number in range(requests):
+        faults.add(parse(f"cut when={when} skip={number}"))
+        wanted = config(title=f"Cut {when} {number}")
+        deployed = deploy(world, wanted)
+        assert deployed.release == f"release-{number + 3}"
+        faults.clear()
+    titles = [message.partition("\n")[0] for message in hub_of(world).commit_messages(SPACE)]
+    assert len([title for title in titles if title.startswith("Deploy")]) == requests + 2
 
 
 def test_a_release_says_what_it_is(world: World) -> None:
     """The tag's message carries model, fingerprint and toolkit; no value of a secret."""
     deployed = deploy(world, config(), source_commit="abc")
-    folder = world.hub.token_file.parent / "spaces" / "me" / "app" / "git"
+    folder = world.hub.data / "spaces" / "me" / "app" / "git"
     text = subprocess.run(
         ["git", "--git-dir", folder, "tag", "--list", "--format=%(contents)", deployed.release],
         capture_output=True,
