@@ -223,10 +223,13 @@ def doctor(options: Globals) -> None:
     """
     from ops import doctor as verb
     from ops.adapters import hf_hub
+    from ops.adapters.retries import Retries
 
+    # Whether the Hub answers is the question here: it is not asked for long.
+    public = hf_hub.Hub(hf_hub.default_endpoint(), None, retries=Retries(tries=2))
     context = verb.Context(
         verb.load(options.config_path, options.environment),
-        public=hf_hub.Hub(hf_hub.default_endpoint(), None),
+        public=public,
         hub=verb.attempt(hub),
         secrets=options.secret_reader(),
     )

@@ -13,6 +13,7 @@ from hub_world import FREE, OTHER, READ, SPACE, WRITE, hub_world
 
 from ops import doctor
 from ops.adapters.hf_hub import Hub
+from ops.adapters.retries import Retries
 from ops.config import Config
 from ops.doctor import Context, Finding
 from ops.errors import Conflict, Exit, HubUnreachable, NotAllowed, OpsError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from hub_world import World
 
+AT_ONCE = Retries(first_wait=0)
 PROJECT = Path(__file__).parents[2]
 MODEL = "org/model"
 NAMES = [
@@ -205,12 +207,14 @@ def test_preflight_refuses_somebody_elses_files(world: World) -> None:
 def test_preflight_raises_what_the_hub_said() -> None:
     """A Hub that is away is not taken for a token that is wrong."""
     with pytest.raises(HubUnreachable):
-        doctor.require(doctor.preflight(Hub("http://127.0.0.1:1", WRITE), config()))
+        doctor.require(
+            doctor.preflight(Hub("http://127.0.0.1:1", WRITE, retries=AT_ONCE), config())
+        )
 
 
 def test_a_failure_that_nobody_expected_is_a_line_too(world: World) -> None:
     """When the Hub goes away halfway, the checks after it are made."""
-    hub = Hub("http://127.0.0.1:1", WRITE)
+    hub = Hub("http://127.0.0.1:1", WRITE, retries=AT_ONCE)
     made = Context(config(), public=Hub(world.hub.endpoint, None), hub=hub)
     seen: list[Finding] = []
     findings = doctor.examine(made, seen.append)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from ops import __version__
 from ops.adapters.hf_hub import Hub
+from ops.adapters.retries import Retries
 from ops.config import Config
 from ops.doctor import Context, on_hub
 from ops.doctor.finding import Unknown
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ops.doctor.finding import Finding
     from ops.hub.accounts import OrgRole
 
+AT_ONCE = Retries(first_wait=0)
 CARDS = {"org/free": "license: mit", "org/nc": "license: cc-by-nc-4.0", "org/bare": "tags: [a]"}
 
 
@@ -58,7 +60,9 @@ def context(world: World, token: str | None = WRITE, **sections: Any) -> Context
     return Context(
         Config.model_validate(sections),
         public=Hub(world.hub.endpoint, None),
-        hub=NotAllowed("There is no token.") if token is None else Hub(world.hub.endpoint, token),
+        hub=NotAllowed("There is no token.")
+        if token is None
+        else Hub(world.hub.endpoint, token, retries=AT_ONCE),
     )
 
 
@@ -114,7 +118,7 @@ def test_without_a_token(world: World) -> None:
 
 def test_without_a_network() -> None:
     """One check tells it, and the others do not wait for the Hub again."""
-    hub = Hub("http://127.0.0.1:1", WRITE)
+    hub = Hub("http://127.0.0.1:1", WRITE, retries=AT_ONCE)
     made = Context(Config.model_validate(named(SPACE)), public=hub, hub=hub)
     assert outcome(on_hub.hub(made)) == ("failure", Exit.UNEXPECTED)
     for check in (on_hub.clock, *ALL[1:]):
