@@ -22,22 +22,31 @@ from ops.errors import (
     TimedOut,
     Unhealthy,
 )
+from ops.plan import described, make_plan, releases
 from ops.probe import Access
-from ops.render import Tree, blob_ids, render
+from ops.render import blob_ids, render
 from ops.smoke_test import OnCheck, Report, smoke_test_url
 from ops.watch import Patience, wait_until_running
+from ops.written import Written, default_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from ops.adapters.hf_hub import Account, Hub, SpaceState
-    from ops.config import Config
+    from ops.config import Config, Visibility
+    from ops.plan import Live, Plan, SettingChange
+    from ops.render import Tree
     from ops.runner import Log
 
 _MADE_BY_THE_HUB = frozenset({".gitattributes", "README.md"})
 """What a Space that was just created holds."""
 
-_RELEASE = re.compile(r"release-(\d+)")
+_VISIBILITIES: dict[str, Visibility] = {
+    "private": "private",
+    "protected": "protected",
+    "public": "public",
+}
 API_KEYS = "EMBED_API_KEYS"
 
 
@@ -50,22 +59,35 @@ class Request:
     source_commit: str | None = None
     adopt: bool = False
     patience: Patience = field(default_factory=Patience)
+    state_file: Path = field(default_factory=default_path)
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """A proven Space. `release` is its tag; `pushed` is False when the Hub had it all already."""
+    """A proven Space. `release` is its tag; `pushed` is False when the Hub had it all already.
+
+    `report` is None when there was nothing to do.
+    """
 
     repo_id: str
     url: str
     commit: str
     release: str
     pushed: bool
-    report: Report
+    report: Report | None
 
 
-def deploy(hub: Hub, request: Request, *, say: Log, on_check: OnCheck) -> Deployed:
+def deploy(
+    hub: Hub,
+    request: Request,
+    *,
+    say: Log,
+    on_check: OnCheck,
+    approve: Callable[[Plan], None] = lambda _: None,
+) -> Deployed:
     """Make the Space what the config says, and prove it.
+
+    `approve` is shown the plan before anything is touched, and raises to leave it so.
 
     Raises:
         NotAllowed: the token may not, or the plan does not cover it; nothing was touched.
@@ -78,31 +100,71 @@ def deploy(hub: Hub, request: Request, *, say: Log, on_check: OnCheck) -> Deploy
     _require_write(account, repo_id)
     tree = render(request.config)
     say(f"{repo_id} on {hub.endpoint} as {account.name}: {len(tree)} files")
+    written = Written(f"{hub.endpoint} {repo_id}", request.state_file)
+    plan = make_plan(hub, repo_id, request.config, tree, request.secrets, written, diffs=False)
+    if plan.live is not None:
+        _require_ours(plan.live, adopt=request.adopt)
+    if not plan and plan.live is not None:
+        say("Nothing to do: the Space is what space.toml says, and proven.")
+        space = plan.live.space
+        newest = releases(plan.live.tags)[-1]
+        return Deployed(repo_id, space.url, space.commit, newest, pushed=False, report=None)
+    approve(plan)
+    return _carry_out(hub, plan, tree, request, written, say=say, on_check=on_check)
 
-    space = hub.space(repo_id)
-    if space is None:
-        say(f"Creating the {request.config.space.visibility} Space {repo_id}")
-        space = _create(hub, repo_id, request)
-    else:
-        _require_ours(hub, space, adopt=request.adopt)
-        _apply_settings(hub, space, request, say)
-    commit = _push(hub, space, tree, request, say)
+
+def _carry_out(
+    hub: Hub,
+    plan: Plan,
+    tree: Tree,
+    request: Request,
+    written: Written,
+    *,
+    say: Log,
+    on_check: OnCheck,
+) -> Deployed:
+    """Apply, watch, prove, record; take back what does not work."""
+    repo_id = plan.repo_id
+    commit = None
     try:
+        space = plan.live.space if plan.live is not None else _create(hub, repo_id, request, say)
+        if plan.live is not None:
+            _apply_settings(hub, plan, request, say)
+        commit = _push(hub, space, tree, request, say)
         wait_until_running(hub, repo_id, commit, say=say, patience=request.patience)
         say(f"Proving {space.url}")
         report = smoke_test_url(space.url, access(hub, request), on_check=on_check)
         report.require_passed()
     except (BuildFailed, SpaceConfigError, Unhealthy, TimedOut) as error:
-        _roll_back(hub, repo_id, commit, error, request, say)
+        _roll_back(hub, plan, commit, error, request, say)
         raise
     except KeyboardInterrupt:
-        say(
-            f"Interrupted: commit {commit[:8]} is on the Hub but not proven. "
-            "`ops status` shows what becomes of it; `ops deploy` goes on from there."
-        )
+        say(_interrupted(commit))
         raise
-    release = _record(hub, repo_id, commit, report, request)
-    return Deployed(repo_id, space.url, commit, release, commit != space.commit, report)
+    written.note(request.secrets, hub.secret_times(repo_id), request.config.space.visibility)
+    release = _record(hub, repo_id, commit, plan, report, request)
+    return Deployed(repo_id, space.url, commit, release, commit != _base(plan), report)
+
+
+def _base(plan: Plan) -> str | None:
+    return plan.live.space.commit if plan.live is not None else None
+
+
+def _interrupted(commit: str | None) -> str:
+    if commit is None:
+        return (
+            "Interrupted before anything was pushed; settings named above are on the Hub already. "
+            "`ops plan` shows what is left, `ops deploy` goes on from there."
+        )
+    return (
+        f"Interrupted: commit {commit[:8]} is on the Hub but not proven. "
+        "`ops status` shows what becomes of it; `ops deploy` goes on from there."
+    )
+
+
+def full_name(hub: Hub, repo_id: str) -> str:
+    """`owner/name`, the owner being whoever's token it is where none is given."""
+    return repo_id if "/" in repo_id else _full_name(repo_id, hub.account())
 
 
 def access(hub: Hub, request: Request) -> Access:
@@ -138,8 +200,9 @@ def _require_write(account: Account, repo_id: str) -> None:
         )
 
 
-def _create(hub: Hub, repo_id: str, request: Request) -> SpaceState:
+def _create(hub: Hub, repo_id: str, request: Request, say: Log) -> SpaceState:
     space = request.config.space
+    say(f"Creating the {space.visibility} Space {repo_id}")
     hub.create_space(
         repo_id,
         visibility=space.visibility,
@@ -157,48 +220,37 @@ def _create(hub: Hub, repo_id: str, request: Request) -> SpaceState:
     return created
 
 
-def _require_ours(hub: Hub, space: SpaceState, *, adopt: bool) -> None:
-    files = hub.files(space.repo_id, space.commit).keys()
+def _require_ours(live: Live, *, adopt: bool) -> None:
+    files = live.files.keys()
     made_here = "model.toml" in files and "space_app/__main__.py" in files
     if not (adopt or made_here or files <= _MADE_BY_THE_HUB):
         raise Conflict(
-            f"{space.repo_id} exists and was not made by embedding-space.",
+            f"{live.space.repo_id} exists and was not made by embedding-space.",
             cause="Deploying would replace all of its files.",
             next_step="Choose another repo_id, or replace it on purpose: ops deploy --adopt.",
         )
 
 
-def _apply_settings(hub: Hub, space: SpaceState, request: Request, say: Log) -> None:
-    """Bring visibility, hardware, variables and secrets of an existing Space in line.
-
-    Secrets are written each time: whether one changed cannot be read back from the Hub.
-    """
-    wanted, repo_id = request.config, space.repo_id
-    # Set each time: what the Hub tells of a Space does not tell protected from the other two.
-    hub.set_visibility(repo_id, wanted.space.visibility)
-    if space.private != (wanted.space.visibility == "private"):
-        say(f"It is {wanted.space.visibility} now")
-    runtime = hub.runtime(repo_id)
-    if runtime.hardware not in (None, wanted.space.hardware):
-        say(f"Moving it from {runtime.hardware} to {wanted.space.hardware}")
-        hub.set_hardware(repo_id, wanted.space.hardware, wanted.space.sleep_time)
-    elif wanted.space.sleep_time not in (None, runtime.sleep_time):
-        say(f"Setting its sleep time to {wanted.space.sleep_time} s")
-        hub.set_sleep_time(repo_id, wanted.space.sleep_time)
-    live = hub.variables(repo_id)
-    for name in sorted(live.keys() - wanted.variables.keys()):
-        say(f"Removing the variable {name}")
-        hub.unset_variable(repo_id, name)
-    for name in sorted(hub.secrets(repo_id) - request.secrets.keys()):
-        say(f"Removing the secret {name}")
-        hub.unset_secret(repo_id, name)
-    for name, value in wanted.variables.items():
-        if live.get(name) != value:
-            say(f"Setting the variable {name}")
-            hub.set_variable(repo_id, name, value)
-    for name, value in request.secrets.items():
-        say(f"Setting the secret {name}")
-        hub.set_secret(repo_id, name, value)
+def _apply_settings(hub: Hub, plan: Plan, request: Request, say: Log) -> None:
+    """Bring the settings of an existing Space in line, one after the other."""
+    space = request.config.space
+    for change in plan.settings:
+        say(described(change))
+        match change.field:
+            case "visibility":
+                hub.set_visibility(plan.repo_id, space.visibility)
+            case "hardware":
+                hub.set_hardware(plan.repo_id, space.hardware, space.sleep_time)
+            case "sleep time" if space.sleep_time is not None:
+                hub.set_sleep_time(plan.repo_id, space.sleep_time)
+            case "variable" if change.kind == "remove":
+                hub.unset_variable(plan.repo_id, change.name)
+            case "variable":
+                hub.set_variable(plan.repo_id, change.name, request.config.variables[change.name])
+            case "secret" if change.kind == "remove":
+                hub.unset_secret(plan.repo_id, change.name)
+            case "secret":
+                hub.set_secret(plan.repo_id, change.name, request.secrets[change.name])
 
 
 def _push(hub: Hub, space: SpaceState, tree: Tree, request: Request, say: Log) -> str:
@@ -222,13 +274,15 @@ def _push(hub: Hub, space: SpaceState, tree: Tree, request: Request, say: Log) -
     return commit
 
 
-def _record(hub: Hub, repo_id: str, commit: str, report: Report, request: Request) -> str:
-    """Tag a proven commit as the next release, unless it is one already."""
+def _record(
+    hub: Hub, repo_id: str, commit: str, plan: Plan, report: Report, request: Request
+) -> str:
+    """Tag a proven commit as the next release, unless nothing but a proof was missing."""
     tags = hub.tags(repo_id)
-    releases = _releases(tags)
-    if releases and tags[releases[-1]] == commit:
-        return releases[-1]
-    number = int(releases[-1].rpartition("-")[2]) + 1 if releases else 1
+    found = releases(tags)
+    if found and tags[found[-1]] == commit and not plan.settings:
+        return found[-1]
+    number = int(found[-1].rpartition("-")[2]) + 1 if found else 1
     name = f"release-{number}"
     message = {
         "release": number,
@@ -243,29 +297,65 @@ def _record(hub: Hub, repo_id: str, commit: str, report: Report, request: Reques
     return name
 
 
-def _releases(tags: Mapping[str, str]) -> list[str]:
-    """Names of the tags that are releases, oldest first."""
-    found = [(int(match[1]), name) for name in tags if (match := _RELEASE.fullmatch(name))]
-    return [name for _, name in sorted(found)]
-
-
 def _roll_back(
-    hub: Hub, repo_id: str, failed: str, error: OpsError, request: Request, say: Log
+    hub: Hub, plan: Plan, failed: str | None, error: OpsError, request: Request, say: Log
 ) -> None:
-    """Put the files of the last release back; `error` learns how that went."""
-    releases = _releases(tags := hub.tags(repo_id))
-    if not releases or tags[releases[-1]] == failed:
+    """Put settings and files back to before; `error` learns how that went."""
+    live = plan.live
+    found = releases(live.tags) if live is not None else []
+    if live is None or failed is None or not found or live.tags[found[-1]] == failed:
         error.aftermath = "There is no earlier release to go back to."
+        if live is not None and plan.settings:
+            error.aftermath += " The settings named above stay changed."
         return
-    last = releases[-1]
+    last = found[-1]
     say(f"It does not work: going back to {last}")
     try:
-        commit = _restore(hub, repo_id, tags[last], on_top_of=failed, name=last)
-        wait_until_running(hub, repo_id, commit, say=say, patience=request.patience)
+        lost = _restore_settings(hub, plan, live, say)
+        commit = _restore(hub, plan.repo_id, live.tags[last], on_top_of=failed, name=last)
+        wait_until_running(hub, plan.repo_id, commit, say=say, patience=request.patience)
     except OpsError as second:
         error.aftermath = f"Going back to {last} failed too: {second}"
     else:
-        error.aftermath = f"{repo_id} runs the files of {last} again."
+        error.aftermath = f"{plan.repo_id} runs the files of {last} again."
+        if lost:
+            error.aftermath += (
+                f" Secrets that were overwritten and cannot be put back: {', '.join(lost)}."
+            )
+
+
+def _restore_settings(hub: Hub, plan: Plan, live: Live, say: Log) -> list[str]:
+    """Undo what the plan changed; returns the secrets whose values are lost."""
+    lost = [c.name for c in plan.settings if c.field == "secret" and c.kind != "add"]
+    for change in reversed(plan.settings):
+        if undo := _undo(hub, plan.repo_id, change, live):
+            say(f"Back to before: {change.field} {change.name}".rstrip())
+            undo()
+    return lost
+
+
+def _undo(hub: Hub, repo_id: str, change: SettingChange, live: Live) -> Callable[[], None] | None:
+    """What puts a setting back; None where the value before is not known."""
+    if change.field in ("variable", "secret"):
+        return _undo_named(hub, repo_id, change)
+    hardware, seconds = live.runtime.hardware, live.runtime.sleep_time
+    visibility = _VISIBILITIES.get("private" if live.space.private else change.before or "")
+    if change.field == "visibility" and visibility is not None:
+        return lambda: hub.set_visibility(repo_id, visibility)
+    if change.field == "hardware" and hardware is not None:
+        return lambda: hub.set_hardware(repo_id, hardware, seconds)
+    if change.field == "sleep time" and seconds is not None:
+        return lambda: hub.set_sleep_time(repo_id, seconds)
+    return None
+
+
+def _undo_named(hub: Hub, repo_id: str, change: SettingChange) -> Callable[[], None] | None:
+    name, value = change.name, change.before
+    if change.field == "variable" and value is not None:
+        return lambda: hub.set_variable(repo_id, name, value)
+    if change.field == "variable":
+        return lambda: hub.unset_variable(repo_id, name)
+    return (lambda: hub.unset_secret(repo_id, name)) if change.kind == "add" else None
 
 
 def _restore(hub: Hub, repo_id: str, release: str, *, on_top_of: str, name: str) -> str:

@@ -79,6 +79,7 @@ def rehearse(
             _secrets(config, reader, output),
             source_commit=source_commit(),
             patience=Patience(poll=0.5),
+            state_file=Path(data) / "written.json",
         )
         deployed = deploy(hub, request, say=output.say, on_check=output.check)
         key_file = _key_file(Path(data), access(hub, request).app_key)

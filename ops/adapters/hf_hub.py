@@ -383,6 +383,16 @@ class Hub:
             )
         )
 
+    def secret_times(self, repo_id: str) -> dict[str, str | None]:
+        """Name -> when it was set, in ISO 8601, of the Space's secrets."""
+        found = self._ask(
+            f"list the secrets of {repo_id}", lambda: self._api.get_space_secrets(repo_id)
+        )
+        return {
+            name: secret.updated_at.isoformat() if secret.updated_at is not None else None
+            for name, secret in found.items()
+        }
+
     def set_secret(self, repo_id: str, name: str, value: str) -> None:
         """Set a secret; the app restarts."""
         self._do(

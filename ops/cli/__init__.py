@@ -93,6 +93,7 @@ for _command in (
     hub.hub,
     local.rehearse,
     local.bench,
+    release.plan,
     release.deploy,
     run.status,
     use.connect,

@@ -116,7 +116,8 @@ def rehearse(options: Globals, runner_name: Any, mirrors: dict[str, Path], *, on
     with verb.rehearse(
         config, runner, options.secret_reader(), mirrors=mirrors, output=options.output
     ) as rehearsed:
-        options.output.report(rehearsed.deployed.report)
+        if rehearsed.deployed.report is not None:
+            options.output.report(rehearsed.deployed.report)
         options.output.say(
             f"Rehearsed in {rehearsed.seconds:.0f} s: {rehearsed.deployed.release} of "
             f"{rehearsed.deployed.repo_id} is proven."

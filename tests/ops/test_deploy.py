@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from hub_world import World
     from starlette.types import ASGIApp
 
+    from ops.plan import Plan
+
 SECRETS = {"EMBED_API_KEYS": f"mem0={APP_KEY}"}
 BROKEN = "unnormalised"
 """A title that makes the app go wrong."""
@@ -57,9 +59,16 @@ def hub_of(world: World) -> Hub:
 
 def deploy(world: World, wanted: Config, *, token: str = WRITE, **options: Any) -> verb.Deployed:
     """Deploy with little patience; what is said goes to the test's output."""
-    request = verb.Request(wanted, SECRETS, patience=Patience(limit=30, poll=0.05), **options)
+    options.setdefault("secrets", SECRETS)
+    approve = options.pop("approve", lambda _: None)
+    request = verb.Request(
+        wanted,
+        patience=Patience(limit=30, poll=0.05),
+        state_file=world.hub.data / "written.json",
+        **options,
+    )
     hub = Hub(world.hub.endpoint, token, retries=Retries(first_wait=0))
-    return verb.deploy(hub, request, say=print, on_check=print)
+    return verb.deploy(hub, request, say=print, on_check=print, approve=approve)
 
 
 def test_a_new_space_is_created_and_proven(world: World) -> None:
@@ -85,7 +94,9 @@ def test_doing_it_again_changes_nothing(world: World) -> None:
     """The same config deployed twice makes no commit, no build and no release."""
     first = deploy(world, config())
     builds = len(world.runner.build_args)
+    world.hub.faults.mark()
     second = deploy(world, config())
+    assert {seen.method for seen in world.hub.faults.seen} <= {"GET", "HEAD"}
     assert (second.commit, second.release, second.pushed) == (first.commit, "release-1", False)
     assert len(world.runner.build_args) == builds
 
@@ -109,6 +120,41 @@ def test_a_version_that_fails_its_checks_is_taken_back(world: World) -> None:
     assert running.stage == "RUNNING"
     assert hub.files(SPACE, str(running.commit)) == hub.files(SPACE, good.commit)
     assert hub.tags(SPACE) == {"release-1": good.commit}
+
+
+def test_settings_are_taken_back_with_the_version(world: World) -> None:
+    """What the failed deploy set is undone; a secret that it overwrote is named as lost."""
+    deploy(world, config())
+    hub = hub_of(world)
+    broken = config(title=BROKEN, hardware="cpu-upgrade", visibility="public")
+    broken = broken.model_copy(update={"variables": {"V": "2", "W": "3"}})
+    secrets = {**SECRETS, "EMBED_API_KEYS": f"other={APP_KEY}", "NEW": "1"}
+    with pytest.raises(Unhealthy) as caught:
+        deploy(world, broken, secrets=secrets)
+    space = hub.space(SPACE)
+    assert space is not None
+    assert space.private
+    assert hub.runtime(SPACE).hardware == "cpu-basic"
+    assert hub.variables(SPACE) == {"V": "1"}
+    assert hub.secrets(SPACE) == frozenset(SECRETS)
+    assert "cannot be put back: EMBED_API_KEYS" in str(caught.value.aftermath)
+
+
+def test_a_refused_plan_touches_nothing(world: World) -> None:
+    """Whoever says no to the plan has changed nothing."""
+
+    class Refused(Exception):
+        pass
+
+    def refuse(plan: Plan) -> None:
+        assert plan.files
+        raise Refused
+
+    deploy(world, config())
+    world.hub.faults.mark()
+    with pytest.raises(Refused):
+        deploy(world, config(title="Another"), approve=refuse)
+    assert {seen.method for seen in world.hub.faults.seen} <= {"GET", "HEAD"}
 
 
 def test_a_first_version_that_fails_has_nothing_to_go_back_to(world: World) -> None:

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ops.written import Written
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIVE: dict[str, str | None] = {"KEYS": "2026-01-01T00:00:00+00:00"}
+
+
+@pytest.fixture(name="written")
+def _written(tmp_path: Path) -> Written:
+    """What was written to a Space whose secret KEYS is "one"."""
+    written = Written("http://hub me/app", tmp_path / "state" / "written.json")
+    written.note({"KEYS": "one"}, LIVE, "protected")
+    return written
+
+
+def test_a_value_is_told_from_another(written: Written) -> None:
+    """The same value is the same, another is changed."""
+    assert written.compare({"KEYS": "one"}, LIVE) == {"KEYS": "same"}
+    assert written.compare({"KEYS": "two"}, LIVE) == {"KEYS": "changed"}
+
+
+def test_what_was_set_elsewhere_is_not_known(written: Written) -> None:
+    """A secret that the Hub says was set at another time may be anything."""
+    later: dict[str, str | None] = {"KEYS": "2026-01-02T00:00:00+00:00"}
+    assert written.compare({"KEYS": "one"}, later) == {"KEYS": "unknown"}
+    assert written.compare({"KEYS": "one"}, {"KEYS": None}) == {"KEYS": "unknown"}
+
+
+def test_another_space_is_not_known(written: Written) -> None:
+    """What was written to one Space says nothing of another."""
+    other = Written("http://hub me/other", written.path)
+    assert other.compare({"KEYS": "one"}, LIVE) == {"KEYS": "unknown"}
+    assert other.visibility() is None
+    assert written.visibility() == "protected"
+
+
+def test_no_value_is_kept(written: Written) -> None:
+    """The file holds no value, and nobody else may read it."""
+    written.note({"KEYS": "a-very-secret-value"}, LIVE, "private")
+    assert "a-very-secret-value" not in written.path.read_text()
+    assert stat.S_IMODE(written.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(written.path.parent.stat().st_mode) == 0o700
+
+
+def test_two_machines_keep_different_hashes(written: Written, tmp_path: Path) -> None:
+    """The key is the machine's own, so a file tells nothing without it."""
+    other = Written(written.space, tmp_path / "other.json")
+    other.note({"KEYS": "one"}, LIVE, "protected")
+    digests = {path: _digest(path) for path in (written.path, other.path)}
+    assert len(set(digests.values())) == 2
+
+
+def test_a_damaged_file_is_as_none(written: Written) -> None:
+    """Nothing is known then, and the next note starts anew."""
+    written.path.write_text("{")
+    assert written.compare({"KEYS": "one"}, LIVE) == {"KEYS": "unknown"}
+    written.note({"KEYS": "one"}, LIVE, "private")
+    assert written.compare({"KEYS": "one"}, LIVE) == {"KEYS": "same"}
+
+
+def _digest(path: Path) -> str:
+    return path.read_text().partition('"digest": "')[2].partition('"')[0]
