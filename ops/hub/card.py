@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-_COLOURS = frozenset({"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"})
-_SDKS = frozenset({"docker", "gradio", "static"})
+_COLOURS = ("blue", "gray", "green", "indigo", "pink", "purple", "red", "yellow")
+_SDKS = ("docker", "gradio", "static")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
 _DURATION = re.compile(r"([1-9]\d*)\s*([smh])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -43,9 +44,16 @@ def read_card(readme: str) -> Card:
         where = getattr(error, "problem_mark", None)
         line = f" at line {where.line + 2}" if where is not None else ""
         return Card(errors=(f"The YAML metadata cannot be parsed{line}",))
+    except RecursionError:
+        return Card(errors=("The YAML metadata is nested too deeply",))
     if not isinstance(data, dict):
         return Card(errors=("The YAML metadata must be a mapping",))
-    limit, errors = _start_limit(data), list(_errors(data))
+    try:
+        # As replies show it: YAML knows dates, and mappings that hold themselves.
+        data = json.loads(json.dumps(data, default=str, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        return Card(errors=("The YAML metadata cannot be written as JSON",))
+    limit, errors = _start_limit(data), [*_sdk_errors(data), *_errors(data)]
     if limit is None:
         errors.append('"startup_duration_timeout" must be a duration such as 30m or 1h')
     return Card(
@@ -58,17 +66,26 @@ def read_card(readme: str) -> Card:
     )
 
 
-def _errors(data: dict[str, Any]) -> Iterator[str]:
+def check_card(readme: str, *, space: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Errors and warnings of a README before it is committed, of a Space's or another's."""
+    if space:
+        return read_card(readme).errors, ()
+    if _FRONT_MATTER.match(readme) is None:
+        return (), ("empty or missing yaml metadata in repo card",)
+    card = read_card(readme)
+    # What only a Space must have is nobody else's mistake.
+    return (tuple(_errors(card.data)) if card.data else card.errors), ()
+
+
+def _sdk_errors(data: dict[str, Any]) -> Iterator[str]:
     if data.get("sdk") not in _SDKS:
-        yield f'"sdk" must be one of [{", ".join(sorted(_SDKS))}]'
-    for key in ("colorFrom", "colorTo"):
-        if key in data and data[key] not in _COLOURS:
-            yield f'"{key}" must be one of [{", ".join(sorted(_COLOURS))}]'
-    if "app_port" in data and not _is_port(data["app_port"]):
-        yield '"app_port" must be a port number'
-    for key in ("tags", "models", "datasets"):
-        if key in data and not _is_strings(data[key]):
-            yield f'"{key}" must be a list of strings'
+        yield f'"sdk" must be one of [{", ".join(_SDKS)}]'
+
+
+def _errors(data: dict[str, Any]) -> Iterator[str]:
+    for key, (fits, must) in _KEYS.items():
+        if key in data and not fits(data[key]):
+            yield f'"{key}" must be {must}'
 
 
 def _is_port(value: Any) -> bool:
@@ -85,3 +102,24 @@ def _start_limit(data: dict[str, Any]) -> float | None:
         return DEFAULT_START_LIMIT
     match = _DURATION.fullmatch(str(value))
     return float(int(match[1]) * _SECONDS[match[2]]) if match else None
+
+
+_COLOUR = (_COLOURS.__contains__, f"one of [{', '.join(_COLOURS)}]")
+_SWITCH = (lambda value: isinstance(value, bool), "true or false")
+_STRINGS = (_is_strings, "a list of strings")
+_KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "colorFrom": _COLOUR,
+    "colorTo": _COLOUR,
+    "header": (("default", "mini").__contains__, "one of [default, mini]"),
+    "app_port": (_is_port, "a port number"),
+    "base_path": (lambda value: str(value).startswith("/"), "a path that begins with /"),
+    "short_description": (lambda value: len(str(value)) <= 60, "at most 60 characters"),  # noqa: PLR2004
+    "pinned": _SWITCH,
+    "fullWidth": _SWITCH,
+    "disable_embedding": _SWITCH,
+    "hf_oauth": _SWITCH,
+    "tags": _STRINGS,
+    "models": _STRINGS,
+    "datasets": _STRINGS,
+}
+"""What a value must be, by its key: the documentation's reference of a Space's configuration."""

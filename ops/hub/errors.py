@@ -55,6 +55,11 @@ def no_repository() -> HubError:
     return HubError(404, "Repository not found", "RepoNotFound")
 
 
+def moved(target: str) -> HubError:
+    """The repository has another name now; the client follows, with method, body and token."""
+    return HubError(307, "The repository has another name now", headers={"Location": target})
+
+
 def no_revision(revision: str) -> HubError:
     """No branch, tag or commit of that name."""
     return HubError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
@@ -63,6 +68,12 @@ def no_revision(revision: str) -> HubError:
 def no_entry(path: str) -> HubError:
     """No file or folder of that path at the revision."""
     return HubError(404, f"Entry not found: {path}", "EntryNotFound")
+
+
+def gated(repo_id: str, *, logged_in: bool) -> HubError:
+    """Everybody sees that the repository is there; its files are for those who were let in."""
+    message = f"Access to {repo_id} is restricted: ask its owner for access."
+    return HubError(403 if logged_in else 401, message, "GatedRepo")
 
 
 def bad_request(message: str) -> HubError:

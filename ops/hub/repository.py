@@ -9,62 +9,60 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 import threading
-import time
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from ops.hub import history
+from ops.hub.checkout import check_out
+from ops.hub.draft import Delete, Draft, Move, Operation, Write, WriteLarge
 from ops.hub.errors import HubError, bad_request, no_entry, no_revision
-from ops.hub.timestamp import timestamp
+from ops.hub.git_command import Author, Git
+from ops.hub.history import Commit
+from ops.hub.tree import (
+    LONGEST_POINTER,
+    Entry,
+    LargeFile,
+    can_be_path,
+    list_paths,
+    list_tree,
+    read_pointer,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+__all__ = [
+    "LFS_THRESHOLD",
+    "MAIN",
+    "Author",
+    "Commit",
+    "Delete",
+    "Entry",
+    "LargeFile",
+    "Move",
+    "Operation",
+    "Ref",
+    "Repository",
+    "Write",
+    "WriteLarge",
+    "looks_binary",
+]
 
 LFS_THRESHOLD = 10 * 1024 * 1024
 """Larger files, and binary ones, are kept outside git (Hub documentation, "Storage limits")."""
 
-_POINTER = re.compile(
-    rb"version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]{64})\nsize (\d+)\n"
-)
-_LONGEST_POINTER = 200
 _SAMPLE = 8000
 """Bytes that are looked at for a NUL, as git does to tell binary files."""
 
 MAIN = "refs/heads/main"
 _COMMIT_ID = re.compile(r"[0-9a-f]{7,40}")
-
-
-@dataclass(frozen=True)
-class LargeFile:
-    """What a pointer names: the content's sha256 and its size in bytes."""
-
-    sha256: str
-    size: int
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A file or folder of a tree; `size` is the content's, `pointer_size` an LFS pointer's."""
-
-    kind: Literal["file", "directory"]
-    path: str
-    oid: str
-    size: int
-    large: LargeFile | None = None
-    pointer_size: int = 0
-
-
-@dataclass(frozen=True)
-class Commit:
-    """A commit; `date` as the Hub writes times."""
-
-    oid: str
-    title: str
-    message: str
-    author: str
-    date: str
+_WHOLE_ID = 40
+_NO_COMMIT = "0" * _WHOLE_ID
+_EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+"""git's name for a tree without entries, which every repository has."""
 
 
 @dataclass(frozen=True)
@@ -76,46 +74,17 @@ class Ref:
     commit: str
 
 
-@dataclass(frozen=True)
-class Write:
-    """A file's new content."""
-
-    path: str
-    content: bytes
-
-
-@dataclass(frozen=True)
-class WriteLarge:
-    """A file whose content was uploaded to the large-file store before."""
-
-    path: str
-    large: LargeFile
-
-
-@dataclass(frozen=True)
-class Delete:
-    """A file or folder that goes."""
-
-    path: str
-
-
-Operation = Write | WriteLarge | Delete
-
-
-@dataclass(frozen=True)
-class Author:
-    """Who commits, and when, in seconds since 1970; None for now."""
-
-    name: str
-    when: int | None = None
-
-
 class Repository:
-    """A bare git repository in `folder/git`, with large files in `folder/lfs`."""
+    """A bare git repository in `folder/git`, with large files in `folder/lfs`.
+
+    There is one object for a folder in a process, so that commits of the API take turns. Pushes
+    take none: a branch moves by git's own compare-and-swap, whoever moves it.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._git_dir = folder / "git"
+        self.git_dir = folder / "git"
+        self._git = Git(self.git_dir)
         self._writing = threading.Lock()
 
     @classmethod
@@ -123,203 +92,311 @@ class Repository:
         """A new repository without a commit."""
         repository = cls(folder)
         folder.mkdir(parents=True)
-        repository._git("init", "--quiet", "--bare", "--initial-branch=main", str(folder / "git"))
+        git_dir = str(repository.git_dir)
+        repository._git.run("init", "--quiet", "--bare", "--initial-branch=main", git_dir)
         return repository
 
     def resolve(self, revision: str) -> str:
         """The commit of a branch, tag or commit id; raises HubError when there is none."""
-        names = [f"refs/heads/{revision}", f"refs/tags/{revision}"]
-        if _COMMIT_ID.fullmatch(revision):
-            names.append(revision)
-        for name in names:
-            found = self._try_git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-            if found is not None:
-                return found.decode().strip()
+        is_id = _COMMIT_ID.fullmatch(revision) is not None
+        if is_id and len(revision) == _WHOLE_ID and (found := self._commit(revision)):
+            return found
+        for kind in ("heads", "tags"):
+            if (found := self._commit_at(f"refs/{kind}/{revision}")) is not None:
+                return found
+        if is_id and (found := self._commit(revision)):
+            return found
         raise no_revision(revision)
 
     def head(self) -> str | None:
         """The newest commit of main, None in an empty repository."""
-        found = self._try_git("rev-parse", "--verify", "--quiet", MAIN)
-        return found.decode().strip() if found else None
+        return self._commit_at(MAIN)
+
+    def branch(self, name: str) -> str:
+        """The newest commit of a branch; raises HubError when there is no such branch."""
+        found = self._commit_at(f"refs/heads/{name}")
+        if found is None:
+            raise no_revision(name)
+        return found
+
+    def has_branch(self, name: str) -> bool:
+        """Whether there is such a branch."""
+        return self._commit_at(f"refs/heads/{name}") is not None
 
     def tree(self, commit: str, path: str = "", *, recursive: bool = False) -> tuple[Entry, ...]:
         """What a folder holds, by path; raises HubError when it holds nothing."""
-        options = ["-r", "-t"] if recursive else []
-        prefix = [f"{_checked(path)}/"] if path else []
-        listing = self._git("ls-tree", "-z", "-l", *options, commit, "--", *prefix)
-        entries = tuple(self._entries(listing))
+        if path and not can_be_path(path):
+            raise no_entry(path)
+        entries = tuple(list_tree(self._git, commit, path, recursive=recursive))
         if path and not entries:
             raise no_entry(path)
-        return tuple(entry for entry in entries if entry.path != path)
+        return entries
+
+    def entries(self, commit: str, paths: Sequence[str]) -> list[Entry]:
+        """Those of the paths that there are."""
+        return list_paths(self._git, commit, paths)
 
     def entry(self, commit: str, path: str) -> Entry:
         """One file or folder; raises HubError when there is none."""
-        listing = self._git("ls-tree", "-z", "-l", commit, "--", _checked(path))
-        for entry in self._entries(listing):
+        for entry in self.entries(commit, [path]):
             return entry
         raise no_entry(path)
 
     def read(self, entry: Entry) -> bytes:
         """The content of a file that is kept in git."""
-        return self._git("cat-file", "blob", entry.oid)
+        return self._git.run("cat-file", "blob", entry.oid)
+
+    def text(self, commit: str, path: str) -> str:
+        """A small file's text; empty when there is none, or it is a large one."""
+        for entry in self.entries(commit, [path]):
+            if entry.kind == "file" and entry.large is None:
+                return self.read(entry).decode(errors="replace")
+        return ""
 
     def large_path(self, large: LargeFile) -> Path:
         """Where a large file's content is, or goes."""
         return self.folder / "lfs" / large.sha256[:2] / large.sha256
 
+    def draft(self, *, naming_large: bool = True) -> Draft:
+        """A commit to be; what it is given is kept by git at once. Close it."""
+        return Draft(self._git, naming_large=naming_large)
+
     def commit(
         self,
-        operations: Sequence[Operation],
+        operations: Iterable[Operation],
         *,
         message: str,
         author: Author,
         parent: str | None = None,
+        branch: str = "main",
     ) -> str:
-        """Add one commit to main, all operations or none; returns its id.
+        """Add one commit to a branch, all operations or none; returns its id.
 
         Args:
             operations: what changes, in order.
             message: title, then a description after an empty line.
             author: who commits.
-            parent: the commit that main must be at.
+            parent: the commit that the branch must be at.
+            branch: in a repository without a commit, main.
 
         Raises:
-            HubError: main is elsewhere (412), or a path cannot be in a repository (400).
+            HubError: the branch is elsewhere (412) or nowhere (404), or a path cannot be in a
+                repository (400).
         """
+        with closing(self.draft()) as draft:
+            for operation in operations:
+                draft.add(operation)
+            return self.finish(draft, message=message, author=author, parent=parent, branch=branch)
+
+    def finish(
+        self,
+        draft: Draft,
+        *,
+        message: str,
+        author: Author,
+        parent: str | None = None,
+        branch: str = "main",
+    ) -> str:
+        """Add what a draft has as one commit, as `commit` does."""
         with self._writing:
-            head = self.head()
+            head = self._commit_at(f"refs/heads/{branch}")
+            if head is None and (branch != "main" or self.refs()):
+                raise no_revision(branch)
             if parent is not None and parent != head:
-                raise HubError(412, "A commit has happened since. Please refresh and try again.")
-            stream = b"".join(_fast_import(operations, message, author, head))
-            self._git("fast-import", "--quiet", stdin=stream)
-            return self.resolve("main")
+                raise _conflict()
+            commit = self._write_commit(draft.write_tree(head), message, author, head)
+            self._move(f"refs/heads/{branch}", commit, head)
+            return commit
 
     def log(self, commit: str, *, limit: int, skip: int = 0) -> tuple[Commit, ...]:
         """Commits from the newest on."""
-        form = "%H%x00%an%x00%ct%x00%s%x00%b%x00%x01"
-        text = self._git("log", f"--format={form}", f"-{limit}", f"--skip={skip}", commit, "--")
-        rows = (row.strip("\n").split("\0") for row in text.decode().split("\x01") if row.strip())
-        return tuple(
-            Commit(oid, title, body.strip(), author, timestamp(int(date)))
-            for oid, author, date, title, body, *_ in rows
-        )
+        return history.read_log(self._git, commit, limit=limit, skip=skip)
+
+    def count(self, commit: str) -> int:
+        """How many commits there are up to this one."""
+        return history.count(self._git, commit)
+
+    def last_commits(self, commit: str, entries: Iterable[Entry]) -> dict[str, Commit]:
+        """By path, the commit that changed each of the entries last."""
+        return history.last_commits(self._git, commit, [entry.path for entry in entries])
+
+    def diff(self, before: str, after: str) -> str:
+        """What changes from one commit to another, as `git diff` shows it."""
+        text = self._git.run("diff", "--no-ext-diff", "--no-textconv", before, after, "--")
+        return text.decode(errors="replace")
 
     def refs(self) -> tuple[Ref, ...]:
         """Branches and tags, by name."""
-        form = "%(refname)%00%(refname:short)%00%(objectname)%00%(*objectname)"
-        lines = self._git("for-each-ref", f"--format={form}", "refs/heads", "refs/tags").decode()
-        rows = (line.split("\0") for line in lines.splitlines())
-        return tuple(
-            Ref(full.split("/", 2)[2], full, peeled or oid) for full, _, oid, peeled in rows
-        )
+        form = "%(refname)%00%(objectname)%00%(*objectname)"
+        text = self._git.run("for-each-ref", f"--format={form}", "refs/heads", "refs/tags")
+        rows = (line.split("\0") for line in text.decode(errors="replace").splitlines())
+        return tuple(Ref(full.split("/", 2)[2], full, peeled or oid) for full, oid, peeled in rows)
 
     def tag(self, name: str, commit: str, *, message: str, author: Author) -> None:
         """Name a commit for good; raises HubError when the tag exists (409) or is no name (400)."""
-        self._check_ref(f"refs/tags/{name}")
+        full = self._checked_ref("tags", name)
         with self._writing:
-            if any(ref.full_name == f"refs/tags/{name}" for ref in self.refs()):
+            if self._commit_at(full) is not None:
                 raise HubError(409, f"Tag {name} already exists")
             options = ["--annotate", "--message", message] if message else []
-            self._git("tag", *options, name, commit, author=author)
+            git = replace(self._git, author=author)
+            if git.attempt("tag", *options, name, commit) is None:
+                raise HubError(409, f"Tag {name} cannot be beside the tags that there are")
 
     def delete_tag(self, name: str) -> None:
         """Remove a tag; raises HubError when there is none."""
-        self._check_ref(f"refs/tags/{name}")
-        if self._try_git("tag", "--delete", name) is None:
-            raise no_revision(name)
+        self._delete_ref(self._checked_ref("tags", name), name)
+
+    def create_branch(self, name: str, commit: str | None, *, author: Author) -> None:
+        """A new branch at a commit, or without any file; HubError as for tags."""
+        full = self._checked_ref("heads", name)
+        with self._writing:
+            if self._commit_at(full) is not None:
+                raise HubError(409, f"Branch {name} already exists")
+            start = commit or self._write_commit(_EMPTY_TREE, "initial commit\n", author, None)
+            if self._git.attempt("update-ref", full, start, _NO_COMMIT) is None:
+                raise HubError(409, f"Branch {name} cannot be beside the branches that there are")
+
+    def reset_branch(self, name: str, commit: str) -> None:
+        """Have a branch name another commit; raises HubError when there is no such branch."""
+        with self._writing:
+            self._move(f"refs/heads/{name}", commit, self.branch(name))
+
+    def delete_branch(self, name: str) -> None:
+        """Remove a branch; raises HubError for main (403) and when there is none (404)."""
+        full = self._checked_ref("heads", name)
+        if full == MAIN:
+            raise HubError(403, "The branch main cannot be deleted")
+        self._delete_ref(full, name)
+
+    def squash(self, branch: str, *, message: str, author: Author) -> str:
+        """Forget a branch's history: its files as one commit without a parent; returns its id."""
+        with self._writing:
+            head = self.branch(branch)
+            commit = self._write_commit(f"{head}^{{tree}}", message, author, None)
+            self._move(f"refs/heads/{branch}", commit, head)
+            return commit
+
+    def large_files(self) -> dict[str, tuple[str, LargeFile]]:
+        """What any commit of any branch or tag points to: a pointer's id -> (a path, the file)."""
+        options = ["--all", "--objects", f"--filter=blob:limit={LONGEST_POINTER + 1}"]
+        listing = self._git.run("rev-list", *options)
+        names = dict(
+            line.split(" ", 1)
+            for line in listing.decode(errors="replace").splitlines()
+            if " " in line
+        )
+        if not names:
+            return {}
+        request = "".join(f"{oid}\n" for oid in names).encode()
+        kinds = self._git.run("cat-file", "--batch-check=%(objecttype)", stdin=request).split()
+        blobs = [oid for oid, kind in zip(names, kinds, strict=True) if kind == b"blob"]
+        with self._git.blobs() as read:
+            found = {oid: read_pointer(read(oid)) for oid in blobs}
+        return {oid: (names[oid], large) for oid, large in found.items() if large is not None}
 
     def import_folder(self, source: Path, *, message: str) -> str:
         """Commit a folder's files; in a new repository, the same files give the same commit."""
-        operations: list[Operation] = []
-        for path in sorted(p for p in source.rglob("*") if p.is_file()):
-            name = path.relative_to(source).as_posix()
-            if "__pycache__" in path.parts or name.startswith(".git/"):
-                continue
-            if _is_large(path):
-                operations.append(WriteLarge(name, self._keep(path)))
-            else:
-                operations.append(Write(name, path.read_bytes()))
-        return self.commit(operations, message=message, author=Author("mirror", when=0))
+        names = {path.relative_to(source).as_posix(): path for path in source.rglob("*")}
+        with closing(self.draft(naming_large=False)) as draft:
+            for name, path in sorted(names.items()):
+                if not path.is_file() or "__pycache__" in path.parts or name.startswith(".git/"):
+                    continue
+                if _is_large(path):
+                    draft.add(WriteLarge(name, self._keep(path)))
+                else:
+                    draft.add(Write(name, path.read_bytes()))
+            return self.finish(draft, message=message, author=Author("mirror", when=0))
+
+    def take_over(self, other: Repository, *, message: str, author: Author) -> str:
+        """Commit all files of another repository's main here, as one commit; returns its id."""
+        source = other.branch("main")
+        self._git.run("fetch", "--quiet", str(other.git_dir), MAIN)
+        for entry in other.tree(source, recursive=True):
+            if entry.large is not None and other.large_path(entry.large).is_file():
+                self._keep_as(other.large_path(entry.large), entry.large)
+        with self._writing:
+            commit = self._write_commit(f"{source}^{{tree}}", message, author, None)
+            self._move(MAIN, commit, None)
+            return commit
 
     def export(self, commit: str, folder: Path) -> None:
         """Write a commit's files to a folder, large ones with their content."""
-        for entry in self.tree(commit, recursive=True):
-            target = folder / entry.path
-            if entry.kind == "directory":
-                target.mkdir(parents=True, exist_ok=True)
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if entry.large is not None:
-                shutil.copyfile(self.large_path(entry.large), target)
-            else:
-                target.write_bytes(self.read(entry))
+        entries = self.tree(commit, recursive=True)
+        with self._git.blobs() as read:
+            check_out(entries, folder, read=read, large_path=self.large_path)
 
-    def _entries(self, listing: bytes) -> Iterator[Entry]:
-        for line in listing.split(b"\0"):
-            if not line:
-                continue
-            facts, _, path = line.partition(b"\t")
-            _mode, kind, oid, size = facts.split()
-            if kind == b"blob":
-                yield self._file(path.decode(), oid.decode(), int(size))
-            elif kind == b"tree":
-                yield Entry("directory", path.decode(), oid.decode(), 0)
+    def clean(self) -> None:
+        """Remove what a process left that died while it wrote; nobody may be writing."""
+        leftovers = (
+            self.git_dir.glob("*.lock"),
+            self.git_dir.glob("fast_import_crash_*"),
+            self.git_dir.glob("draft-*.index"),
+            (self.git_dir / "refs").rglob("*.lock"),
+            (self.git_dir / "objects" / "pack").glob("*tmp_*"),
+            (self.folder / "lfs").glob("*/*.part"),
+        )
+        for path in [path for found in leftovers for path in found]:
+            path.unlink(missing_ok=True)
+        for folder in (self.git_dir / "objects").glob("tmp_objdir-*"):  # a push's
+            shutil.rmtree(folder)
 
-    def _file(self, path: str, oid: str, size: int) -> Entry:
-        if size <= _LONGEST_POINTER:
-            content = self._git("cat-file", "blob", oid)
-            if match := _POINTER.fullmatch(content):
-                large = LargeFile(match[1].decode(), int(match[2]))
-                return Entry("file", path, oid, large.size, large, size)
-        return Entry("file", path, oid, size)
+    def _commit_at(self, ref: str) -> str | None:
+        """What a branch or tag names, by its full name: git's own ways to say more do not count."""
+        if (
+            "\0" in ref
+            or (found := self._git.attempt("show-ref", "--verify", "--hash", "--dereference", ref))
+            is None
+        ):
+            return None
+        return self._commit(found.split()[-1].decode())
+
+    def _commit(self, oid: str) -> str | None:
+        found = self._git.attempt("rev-parse", "--verify", "--quiet", f"{oid}^{{commit}}")
+        return found.decode().strip() if found else None
+
+    def _write_commit(self, tree: str, message: str, author: Author, parent: str | None) -> str:
+        git = replace(self._git, author=author)
+        parents = ["-p", parent] if parent is not None else []
+        written = git.run("commit-tree", *parents, "-F", "-", tree, stdin=message.encode())
+        return written.decode().strip()
+
+    def _move(self, ref: str, commit: str, before: str | None) -> None:
+        """Compare and swap; raises HubError (412) when somebody else was first."""
+        if self._git.attempt("update-ref", ref, commit, before or _NO_COMMIT) is not None:
+            return
+        if self._commit_at(ref) != before:
+            raise _conflict()
+        raise HubError(500, f"git could not move {ref}")
+
+    def _delete_ref(self, full: str, name: str) -> None:
+        if self._commit_at(full) is None or self._git.attempt("update-ref", "-d", full) is None:
+            raise no_revision(name)
+
+    def _checked_ref(self, kind: str, name: str) -> str:
+        full = f"refs/{kind}/{name}"
+        if "\0" in name or "/-" in full or self._git.attempt("check-ref-format", full) is None:
+            raise bad_request(f"{name!r} is not a valid name")
+        return full
 
     def _keep(self, path: Path) -> LargeFile:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         large = LargeFile(digest, path.stat().st_size)
-        target = self.large_path(large)
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(path, target)
-            except OSError:  # another file system, or not our file
-                shutil.copyfile(path, target)
+        self._keep_as(path, large)
         return large
 
-    def _check_ref(self, name: str) -> None:
-        if self._try_git("check-ref-format", name) is None or "/-" in name:
-            raise bad_request(f"{name} is not a valid name")
-
-    def _git(self, *arguments: str, stdin: bytes = b"", author: Author | None = None) -> bytes:
-        done = self._run(arguments, stdin, author)
-        if done.returncode != 0:
-            reason = done.stderr.decode(errors="replace").strip()
-            raise HubError(500, f"git {arguments[0]} failed: {reason}")
-        return done.stdout
-
-    def _try_git(self, *arguments: str) -> bytes | None:
-        done = self._run(arguments, b"", None)
-        return done.stdout if done.returncode == 0 else None
-
-    def _run(
-        self, arguments: Sequence[str], stdin: bytes, author: Author | None
-    ) -> subprocess.CompletedProcess[bytes]:
-        who = author.name if author is not None else "hub"
-        environment = {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "GIT_DIR": str(self._git_dir),
-            # Nothing of the machine's or the user's git configuration decides what a Hub does.
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            "GIT_LITERAL_PATHSPECS": "1",
-        } | {
-            f"GIT_{role}_{field}": value
-            for role in ("AUTHOR", "COMMITTER")
-            for field, value in (("NAME", who), ("EMAIL", _email(who)))
-        }
-        return subprocess.run(
-            ["git", *arguments], input=stdin, capture_output=True, env=environment, check=False
-        )
+    def _keep_as(self, path: Path, large: LargeFile) -> None:
+        target = self.large_path(large)
+        if target.exists():
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, target)
+        except OSError:  # another file system, or not our file
+            part = target.with_suffix(".part")
+            shutil.copyfile(path, part)
+            part.replace(target)
 
 
 def looks_binary(sample: bytes) -> bool:
@@ -334,51 +411,5 @@ def _is_large(path: Path) -> bool:
         return looks_binary(file.read(_SAMPLE))
 
 
-def _email(name: str) -> str:
-    return f"{name}@users.noreply.localhost"
-
-
-def _fast_import(
-    operations: Iterable[Operation], message: str, author: Author, head: str | None
-) -> Iterator[bytes]:
-    """One commit as git-fast-import(1) reads it."""
-    who = author.name.encode()
-    yield b"commit %b\n" % MAIN.encode()
-    when = int(time.time()) if author.when is None else author.when
-    yield b"committer %b <%b> %d +0000\n" % (who, _email(author.name).encode(), when)
-    yield _data(message.encode())
-    if head is not None:
-        yield b"from %b\n" % head.encode()
-    for operation in operations:
-        path = _quoted(_checked(operation.path.removesuffix("/")))
-        match operation:
-            case Delete():
-                yield b"D %b\n" % path
-            case Write():
-                yield b"M 100644 inline %b\n" % path + _data(operation.content)
-            case WriteLarge():
-                yield b"M 100644 inline %b\n" % path + _data(_pointer(operation.large))
-    yield b"\n"
-
-
-def _data(content: bytes) -> bytes:
-    return b"data %d\n" % len(content) + content + b"\n"
-
-
-def _pointer(large: LargeFile) -> bytes:
-    return (
-        "version https://git-lfs.github.com/spec/v1\n"
-        f"oid sha256:{large.sha256}\nsize {large.size}\n"
-    ).encode()
-
-
-def _quoted(path: str) -> bytes:
-    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return b'"' + escaped.encode() + b'"'
-
-
-def _checked(path: str) -> str:
-    parts = path.split("/")
-    if "\0" in path or any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
-        raise bad_request(f"{PurePosixPath(path)!s} cannot be a path of a repository")
-    return path
+def _conflict() -> HubError:
+    return HubError(412, "A commit has happened since. Please refresh and try again.")

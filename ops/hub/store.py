@@ -1,36 +1,61 @@
 """A Hub's repositories on disk: found, created, deleted, and a Space's settings beside them.
 
-A repository is `DATA/spaces/OWNER/NAME/` (or `models`): git and large files as `repository` keeps
-them, and `settings.json`. The settings hold the values of secrets, readable by the file's owner
-alone: a local Hub is for rehearsals, give it rehearsal's secrets.
+A repository is `DATA/spaces/OWNER/NAME/` (or `models`, `datasets`): git and large files as
+`repository` keeps them, and `settings.json`. The settings hold the values of secrets, readable by
+the file's owner alone: a local Hub is for rehearsals, give it rehearsal's secrets.
+
+A repository comes, goes and moves by one rename, so that there is never half of one: it is made in
+`DATA/.new`, and taken apart in `DATA/.gone`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
+import secrets
 import shutil
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_serializer
 
 from ops.errors import OpsError
-from ops.hub.errors import HubError, bad_request, no_repository
+from ops.hub.attributes import ATTRIBUTES, FIRST_ATTRIBUTES
+from ops.hub.errors import HubError, no_repository
+from ops.hub.names import checked_name, checked_repository_name
 from ops.hub.repository import Author, Repository, Write
 from ops.hub.timestamp import timestamp
+from ops.hub.volume import Volume
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-_NAME = re.compile(r"[a-zA-Z][_a-zA-Z0-9]*")
-"""Names of variables and secrets, as the Hub's OpenAPI description has them."""
+__all__ = [
+    "KINDS",
+    "Gated",
+    "Kind",
+    "Repo",
+    "Setting",
+    "Settings",
+    "Store",
+    "Visibility",
+    "Volume",
+    "Wish",
+    "checked_name",
+]
 
 Kind = Literal["spaces", "models", "datasets"]
+KINDS: tuple[Kind, ...] = ("spaces", "models", "datasets")
 Visibility = Literal["private", "protected", "public"]
+Gated = Literal[False, "auto", "manual"]
+Wish = Literal["run", "pause", "sleep"]
+"""What a Space is to do, whatever it does."""
+
+_SETTINGS = "settings.json"
+_NEW, _GONE = ".new", ".gone"
 
 
 class Setting(BaseModel):
@@ -48,14 +73,22 @@ class Setting(BaseModel):
 
 
 class Settings(BaseModel):
-    """What the Hub keeps about a repository outside git."""
+    """What the Hub keeps about a repository outside git.
+
+    `uid` is the Hub's own name for it, `former` the ids by which it was known before.
+    """
 
     model_config = ConfigDict(frozen=True)
 
+    uid: str = Field(default_factory=lambda: secrets.token_hex(12))
+    former: tuple[str, ...] = ()
+    gated: Gated = False
     visibility: Visibility = "public"
     sdk: str | None = None
     hardware: str = "cpu-basic"
     sleep_time: int | None = None
+    wish: Wish = "run"
+    volumes: tuple[Volume, ...] = ()
     mirror: bool = False
     variables: dict[str, Setting] = Field(default_factory=dict)
     secrets: dict[str, Setting] = Field(default_factory=dict)
@@ -78,44 +111,88 @@ class Repo:
 
 
 class Store:
-    """All repositories below one folder."""
+    """All repositories below one folder; nobody else may be at work there when it begins."""
 
     def __init__(self, folder: Path):
         self._folder = folder
         self._lock = threading.Lock()
+        self._open: dict[Path, Repository] = {}
+        self._former: dict[tuple[Kind, str], str] = {}
+        for name in (_NEW, _GONE):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        for kind in KINDS:
+            for repo in self.all(kind):
+                repo.git.clean()
+                self._remember(repo)
 
     def find(self, kind: Kind, owner: str, name: str) -> Repo:
         """A repository; raises HubError when there is none."""
         folder = self._path(kind, owner, name)
-        if not (folder / "settings.json").is_file():
+        if not (folder / _SETTINGS).is_file():
             raise no_repository()
-        return Repo(kind, owner, name, Repository(folder))
+        return Repo(kind, owner, name, self._opened(folder))
+
+    def moved(self, kind: Kind, owner: str, name: str) -> Repo | None:
+        """The repository that had this name before, unless another one has it now."""
+        now = self._former.get((kind, f"{owner}/{name}"))
+        if now is None or (self._path(kind, owner, name) / _SETTINGS).is_file():
+            return None
+        try:
+            return self.find(kind, *now.split("/"))
+        except HubError:
+            return None  # deleted since
 
     def all(self, kind: Kind) -> list[Repo]:
         """Every repository of a kind, by name."""
-        found = sorted((self._folder / kind).glob("*/*/settings.json"))
+        found = sorted((self._folder / kind).glob(f"*/*/{_SETTINGS}"))
         return [self.find(kind, p.parent.parent.name, p.parent.name) for p in found]
 
-    def create(self, kind: Kind, owner: str, name: str, settings: Settings) -> Repo:
-        """A new repository with the Hub's first commit; raises HubError (409) when it exists."""
-        folder = self._path(kind, owner, name)
+    def create(
+        self, kind: Kind, owner: str, name: str, settings: Settings, files: Sequence[Write] = ()
+    ) -> Repo:
+        """A new repository with the Hub's first commit, and `files` in it.
+
+        Raises:
+            HubError: there is one of that name, in whatever case (409), or the name cannot be
+                (400).
+        """
+        first = {w.path: w for w in (Write(ATTRIBUTES, FIRST_ATTRIBUTES), *files)}
+
+        def fill(git: Repository) -> None:
+            git.commit(first.values(), message="initial commit\n", author=Author(owner))
+
+        return self._make(kind, owner, name, settings, fill)
+
+    def duplicate(self, repo: Repo, owner: str, name: str, settings: Settings) -> Repo:
+        """A new repository with another's files; HubError as for `create`."""
+
+        def fill(git: Repository) -> None:
+            message = f"Duplicate from {repo.id}\n"
+            git.take_over(repo.git, message=message, author=Author(owner))
+
+        return self._make(repo.kind, owner, name, settings, fill)
+
+    def move(self, repo: Repo, owner: str, name: str) -> Repo:
+        """Give a repository another name; HubError as for `create`."""
+        target = self._path(repo.kind, owner, checked_repository_name(name))
         with self._lock:
-            if folder.exists():
-                raise HubError(409, f"You already created this {kind.removesuffix('s')} repo")
-            repo = Repo(kind, owner, name, Repository.create(folder))
-            repo.git.commit(
-                [Write(".gitattributes", _GIT_ATTRIBUTES), *_first_readme(settings.sdk, name)],
-                message="initial commit",
-                author=Author(owner),
-            )
-            self.save(repo, settings.model_copy(update={"created": timestamp()}))
-        return repo
+            self._refuse_taken(repo.kind, owner, name, but=repo)
+            now = self.settings(repo)
+            former = tuple(dict.fromkeys((*now.former, repo.id)))
+            self.save(repo, now.model_copy(update={"former": former}))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._open.pop(repo.git.folder, None)
+            repo.git.folder.rename(target)
+            moved = Repo(repo.kind, owner, name, self._opened(target))
+            self._remember(moved)
+        return moved
 
     def mirror(self, model_id: str, folder: Path) -> Repo:
         """Serve a local folder as a model; its commit depends on its files alone.
 
         Raises:
-            OpsError: the folder is none, or the id is not `owner/name`.
+            OpsError: the folder is none, the id is not `owner/name`, or that is a model which
+                somebody uploaded.
         """
         owner, _, name = model_id.partition("/")
         if not name or not folder.is_dir():
@@ -124,20 +201,33 @@ class Store:
                 cause="The id must be OWNER/NAME and the folder must exist.",
                 next_step="Correct --mirror ID=DIR.",
             )
-        target = self._path("models", owner, name)
-        shutil.rmtree(target, ignore_errors=True)
-        repo = Repo("models", owner, name, Repository.create(target))
-        repo.git.import_folder(folder, message=f"Mirror of {model_id}")
-        self.save(repo, Settings(mirror=True, created=timestamp()))
-        return repo
+        self._remove_mirror(owner, name)
+        settings = Settings(mirror=True)
+
+        def fill(git: Repository) -> None:
+            git.import_folder(folder, message=f"Mirror of {model_id}")
+
+        try:
+            return self._make("models", owner, name, settings, fill)
+        except HubError as error:
+            raise OpsError(
+                f"{model_id}={folder} cannot be served as a model.",
+                cause=error.message,
+                next_step="Give it another id with --mirror ID=DIR.",
+            ) from error
 
     def delete(self, repo: Repo) -> None:
         """Remove a repository for good."""
-        shutil.rmtree(repo.git.folder)
+        gone = self._folder / _GONE / secrets.token_hex(8)
+        gone.parent.mkdir(exist_ok=True)
+        with self._lock:
+            self._open.pop(repo.git.folder, None)
+            repo.git.folder.rename(gone)
+        shutil.rmtree(gone)
 
     def settings(self, repo: Repo) -> Settings:
         """What is kept about a repository outside git."""
-        text = (repo.git.folder / "settings.json").read_text(encoding="utf-8")
+        text = (repo.git.folder / _SETTINGS).read_text(encoding="utf-8")
         try:
             return Settings.model_validate_json(text)
         except ValidationError:
@@ -147,7 +237,7 @@ class Store:
 
     def save(self, repo: Repo, settings: Settings) -> None:
         """Write a repository's settings, whole or not at all."""
-        path = repo.git.folder / "settings.json"
+        path = repo.git.folder / _SETTINGS
         part = path.with_suffix(".part")
         part.touch(mode=0o600)
         with part.open("w", encoding="utf-8") as file:
@@ -165,26 +255,58 @@ class Store:
         return settings
 
     def _path(self, kind: Kind, owner: str, name: str) -> Path:
-        if {owner, name} & {"", ".", ".."} or any("/" in part for part in (owner, name)):
+        if {owner, name} & {"", ".", ".."} or any(c in owner + name for c in "/\0"):
             raise no_repository()
         return self._folder / kind / owner / name
 
+    def _opened(self, folder: Path) -> Repository:
+        return self._open.setdefault(folder, Repository(folder))
 
-def checked_name(name: Any) -> str:
-    """The name of a variable or secret; raises HubError when it cannot be one."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise bad_request(f"A name must match ^{_NAME.pattern}$")
-    return name
+    def _remember(self, repo: Repo) -> None:
+        for former in self.settings(repo).former:
+            self._former[repo.kind, former] = repo.id
 
+    def _make(
+        self,
+        kind: Kind,
+        owner: str,
+        name: str,
+        settings: Settings,
+        fill: Callable[[Repository], object],
+    ) -> Repo:
+        target = self._path(kind, owner, checked_repository_name(name))
+        with self._new() as folder:
+            made = Repo(kind, owner, name, Repository.create(folder))
+            fill(made.git)
+            self.save(made, settings.model_copy(update={"created": timestamp()}))
+            with self._lock:
+                self._refuse_taken(kind, owner, name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                folder.rename(target)
+        return Repo(kind, owner, name, self._opened(target))
 
-def _first_readme(sdk: str | None, name: str) -> list[Write]:
-    if sdk is None:
-        return []
-    card = f"---\ntitle: {json.dumps(name)}\nsdk: {sdk}\npinned: false\n---\n"
-    return [Write("README.md", card.encode())]
+    @contextmanager
+    def _new(self) -> Iterator[Path]:
+        folder = self._folder / _NEW / secrets.token_hex(8)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
+    def _refuse_taken(self, kind: Kind, owner: str, name: str, but: Repo | None = None) -> None:
+        """Raise HubError (409) when a repository has the name, in whatever case."""
+        for other in sorted((self._folder / kind).glob(f"*/*/{_SETTINGS}")):
+            taken = f"{other.parent.parent.name}/{other.parent.name}"
+            if taken.lower() != f"{owner}/{name}".lower():
+                continue
+            if but is None or taken != but.id or but.id == f"{owner}/{name}":
+                message = f"You already created this {kind.removesuffix('s')} repo"
+                raise HubError(409, message, extra={"id": taken})
 
-_GIT_ATTRIBUTES = b"".join(
-    b"%b filter=lfs diff=lfs merge=lfs -text\n" % pattern
-    for pattern in (b"*.bin", b"*.onnx", b"*.pt", b"*.safetensors", b"*.zip", b"*.gz")
-)
+    def _remove_mirror(self, owner: str, name: str) -> None:
+        try:
+            before = self.find("models", owner, name)
+        except HubError:
+            return
+        if self.settings(before).mirror:
+            self.delete(before)

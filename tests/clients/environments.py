@@ -1,4 +1,4 @@
-"""Makes the places where clients run: a Python environment and a folder of npm packages.
+"""Makes the places where clients run: Python environments and a folder of npm packages.
 
 Each is made once for a list of packages, under build/clients, and kept until that list changes.
 """
@@ -22,19 +22,19 @@ class PackagesUnavailable(Exception):
     """The packages could not be installed; the message is the installer's."""
 
 
-def python() -> Path:
-    """The interpreter that has the clients.
+def python(requirements: Path = REQUIREMENTS, kind: str = "python") -> Path:
+    """The interpreter that has the clients, or whatever is listed; one of a kind is kept.
 
     Raises:
         PackagesUnavailable: pip could not get them.
     """
-    folder = _folder("python", [REQUIREMENTS])
+    folder = _folder(kind, [requirements])
     interpreter = folder / "bin" / "python"
     if not _ready(folder):
         _run([sys.executable, "-m", "venv", str(folder)])
         # Everything is in the list, so that there is nothing for pip to work out.
         install = [str(interpreter), "-m", "pip", "install", "--quiet", "--no-deps"]
-        _run([*install, "--disable-pip-version-check", "--requirement", str(REQUIREMENTS)])
+        _run([*install, "--disable-pip-version-check", "--requirement", str(requirements)])
         _mark_ready(folder)
     return interpreter
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
 
-from ops.hub.api import account, commits, files, local, refs, repos, spaces
+from ops.hub.api import account, commits, files, git, local, refs, repos, spaces
 from ops.hub.api.call import endpoint
+from ops.hub.api.route import QuotingRoute
 from ops.hub.errors import HubError
 from ops.hub.faulty import Faulty
 from ops.hub.rate_limit import RateLimited
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ops.hub.state import HubState
 
-_MODULES = (local, account, spaces, repos, commits, refs, files)
+_MODULES = (local, account, spaces, repos, commits, refs, files, git)
 """In this order a path finds its handler."""
 
 
@@ -29,7 +29,7 @@ def create_app(hub: HubState) -> ASGIApp:
     """The Hub's own origin: API and downloads."""
     app = Starlette(
         routes=[
-            Route(path, endpoint(hub, handler), methods=methods)
+            QuotingRoute(path, endpoint(hub, handler), methods=methods)
             for module in _MODULES
             for path, methods, handler in module.routes()
         ],

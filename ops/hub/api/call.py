@@ -10,16 +10,25 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from ops.hub.accounts import Caller, credentials
-from ops.hub.errors import HubError, bad_request, no_repository, not_logged_in, unknown_token
+from ops.hub.errors import (
+    HubError,
+    bad_request,
+    moved,
+    no_repository,
+    not_logged_in,
+    unknown_token,
+)
 
 if TYPE_CHECKING:
+    from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
     from ops.hub.state import HubState
@@ -55,14 +64,19 @@ register_url_convertor("page_kind", _PageKind())
 register_url_convertor("space_kind", _SpaceKind())
 
 
+MAX_BODY = 32 * 1024 * 1024
+"""Bytes of a request that is held whole."""
+
+
 @dataclass(frozen=True)
 class Call:
-    """One request. `path` are the route's parameters, `query` the first value of each name."""
+    """One request. `path` are the route's parameters, `target` is what was asked for as sent."""
 
     hub: HubState
     method: str
+    target: str
     path: Mapping[str, str]
-    query: Mapping[str, str]
+    query: QueryParams
     headers: Mapping[str, str]
     body: bytes
     caller: Caller | None
@@ -96,12 +110,20 @@ class Call:
         return cast("Kind", self.path.get("kind", "models"))
 
     def repo(self, *, write: bool = False) -> Repo:
-        """The repository of the path; to others, one that they may not see does not exist."""
-        repo = self.hub.store.find(self.kind, self.path["owner"], self.path["name"])
+        """The repository of the path; to others, one that they may not see does not exist.
+
+        Under a name that it had before, whoever may see it is led to the one it has now.
+        """
+        owner, name = self.path["owner"], self.path["name"]
+        repo = self.hub.store.moved(self.kind, owner, name)
+        if repo is None:
+            repo = self.hub.store.find(self.kind, owner, name)
         private = self.hub.store.settings(repo).visibility != "public"
         sees = self.caller is not None and self.caller.may_read(repo.owner, repo.kind, repo.name)
         if private and not sees:
             raise no_repository()
+        if (repo.owner, repo.name) != (owner, name):
+            raise moved(self.target.replace(f"/{owner}/{name}", f"/{repo.id}", 1))
         if write:
             self.require_write(repo.owner)
         return repo
@@ -142,12 +164,32 @@ async def opened(hub: HubState, request: Request, body: bytes = b"") -> Call:
     return Call(
         hub=hub,
         method=request.method,
+        target=_target(request),
         path={name: str(value) for name, value in request.path_params.items()},
         query=request.query_params,
         headers=request.headers,
         body=body,
         caller=caller,
     )
+
+
+async def whole_of(request: Request) -> bytes:
+    """A body that is held whole; raises HubError (413) for one that is too large for that."""
+    body = bytearray()
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_BODY:
+                raise HubError(413, f"A body of more than {MAX_BODY} bytes is too large")
+    except ClientDisconnect as error:
+        raise bad_request("The request broke off") from error
+    return bytes(body)
+
+
+def _target(request: Request) -> str:
+    raw: bytes = request.scope.get("raw_path") or quote(request.url.path).encode()
+    query: bytes = request.scope.get("query_string", b"")
+    return (raw + (b"?" + query if query else b"")).decode("ascii", "replace")
 
 
 def endpoint(
@@ -160,7 +202,7 @@ def endpoint(
             if inspect.iscoroutinefunction(handler):
                 streamed: Response = await handler(await opened(hub, request), request)
                 return streamed
-            call = await opened(hub, request, await request.body())
+            call = await opened(hub, request, await whole_of(request))
             return await run_in_threadpool(cast("Handler", handler), call)
         except HubError as error:
             return error.response()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ops.hub.card import read_card
+from ops.hub.card import check_card, read_card
 
 
 def test_what_the_front_matter_decides() -> None:
@@ -28,6 +28,16 @@ def test_what_the_front_matter_decides() -> None:
         ("---\nsdk: docker\napp_port: true\n---\n", '"app_port"'),
         ("---\nsdk: docker\ntags: one\n---\n", '"tags"'),
         ("---\nsdk: docker\nstartup_duration_timeout: soon\n---\n", '"startup_duration_timeout"'),
+        ("---\nsdk: [docker]\n---\n", '"sdk"'),
+        ("---\nsdk: docker\ncolorTo: {}\n---\n", '"colorTo"'),
+        ("---\nsdk: docker\nheader: big\n---\n", '"header"'),
+        ("---\nsdk: docker\npinned: yes please\n---\n", '"pinned"'),
+        ("---\nsdk: docker\nbase_path: x\n---\n", '"base_path"'),
+        (f"---\nsdk: docker\nshort_description: {'x' * 61}\n---\n", '"short_description"'),
+        ("---\nsdk: docker\nx: &a [*a]\n---\n", "JSON"),
+        ("---\nsdk: docker\nx: .nan\n---\n", "JSON"),
+        ("---\nsdk: docker\n? 2026-01-01\n: x\n---\n", "JSON"),
+        (f"---\nsdk: docker\nx: {'[' * 2000}\n---\n", "nested"),
     ],
 )
 def test_each_mistake_is_named(readme: str, named: str) -> None:
@@ -35,3 +45,19 @@ def test_each_mistake_is_named(readme: str, named: str) -> None:
     errors = read_card(readme).errors
     assert len(errors) == 1
     assert named in errors[0]
+
+
+def test_what_is_read_can_be_shown() -> None:
+    """YAML's dates are texts in a reply."""
+    assert read_card("---\nsdk: docker\nday: 2026-01-02\n---\n").data["day"] == "2026-01-02"
+
+
+def test_other_repositories_need_no_card() -> None:
+    """A missing one is a warning there; one that cannot be read is a mistake; no SDK is asked."""
+    assert check_card("text", space=False) == ((), ("empty or missing yaml metadata in repo card",))
+    assert check_card("---\ntags: [a]\n---\n", space=False) == ((), ())
+    for readme, named in (("---\ntags: a\n---\n", '"tags"'), ("---\na: [\n---\n", "parsed")):
+        errors, warnings = check_card(readme, space=False)
+        assert named in errors[0]
+        assert warnings == ()
+    assert '"sdk"' in check_card("---\ntags: [a]\n---\n", space=True)[0][0]

@@ -53,7 +53,7 @@ def commit(world: World, repo_id: str, path: str, parent: str | None = None) -> 
     return str(
         world.api.create_commit(
             repo_id,
-            [CommitOperationAdd(path, b"text" * 1000)],
+            [CommitOperationAdd(path, b"---\nlicense: mit\n---\n".ljust(4000, b"x"))],
             commit_message=path,
             parent_commit=parent,
         ).oid

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ops.hub.draft import Draft
 from ops.hub.errors import HubError
-from ops.hub.repository import Author, Delete, Repository, Write
+from ops.hub.repository import Author, Delete, LargeFile, Repository, Write, WriteLarge
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,9 +99,25 @@ def test_tags_name_a_commit_for_good(repository: Repository) -> None:
     assert caught.value.status == 409
 
 
-@pytest.mark.parametrize("revision", ["none", "0" * 40, "--all", "main~1", "../x", ""])
+@pytest.mark.parametrize(
+    "revision",
+    [
+        "none",
+        "0" * 40,
+        "--all",
+        "main~1",
+        "main@{0}",
+        "HEAD",
+        ":/first",
+        "x-gabcdef1",
+        "../x",
+        "",
+        "a\0b",
+    ],
+)
 def test_what_is_no_revision_is_said_so(repository: Repository, revision: str) -> None:
     """Only branches, tags and commit ids are revisions; git's own syntax is not let through."""
+    repository.commit([Write("b", b"")], message="b\n", author=ME)
     with pytest.raises(HubError) as caught:
         repository.resolve(revision)
     assert caught.value.code == "RevisionNotFound"
@@ -132,3 +150,72 @@ def test_the_log_goes_back_from_the_newest(repository: Repository) -> None:
         ("second", "why\nso", "me"),
         ("first", "", "me"),
     ]
+
+
+def test_a_push_in_between_is_not_lost(repository: Repository, tmp_path: Path) -> None:
+    """Whoever pushes after a commit has looked and before it writes wins; the commit is a 412."""
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(repository.git_dir), str(clone)], check=True)
+    push = (
+        ["git", "-C", str(clone), "-c", "user.name=x", "-c", "user.email=x"],
+        ["commit", "--quiet", "--allow-empty", "--message", "pushed"],
+    )
+
+    class Slow(Draft):
+        def write_tree(self, base: str | None) -> str:
+            subprocess.run([*push[0], *push[1]], check=True)
+            subprocess.run([*push[0], "push", "--quiet"], check=True)
+            return super().write_tree(base)
+
+    with closing(Slow(repository._git, naming_large=True)) as draft:
+        draft.add(Write("x", b"x"))
+        with pytest.raises(HubError) as caught:
+            repository.finish(draft, message="late\n", author=ME)
+    assert caught.value.status == 412
+    titles = [c.title for c in repository.log(repository.resolve("main"), limit=5)]
+    assert titles == ["pushed", "first"]
+
+
+def test_a_draft_that_is_given_up_leaves_nothing(repository: Repository) -> None:
+    """No process, no file beside git's own, and the next commit is none the wiser."""
+    before = {path.name for path in repository.git_dir.iterdir()}
+    with closing(repository.draft()) as draft:
+        for number in range(200):
+            draft.add(Write(f"n/{number}", str(number).encode()))
+    with pytest.raises(HubError):
+        repository.commit([Write("a.txt/x", b"no folder")], message="x\n", author=ME)
+    assert {path.name for path in repository.git_dir.iterdir()} == before
+    assert not list(repository.git_dir.rglob("*tmp_*"))
+    repository.commit([Write("b", b"")], message="b\n", author=ME)
+    assert paths(repository) == ["a.txt", "b"]
+
+
+def test_a_file_may_become_a_folder_and_back(repository: Repository) -> None:
+    """In one commit, whichever of the two operations comes first."""
+    replace = [Write("a.txt/x", b"1"), Delete("a.txt", "file")]
+    repository.commit(replace, message="x\n", author=ME)
+    assert paths(repository) == ["a.txt/x"]
+    repository.commit([Delete("a.txt/"), Write("a.txt", b"2")], message="y\n", author=ME)
+    assert paths(repository) == ["a.txt"]
+
+
+def test_many_files_are_one_commit(repository: Repository) -> None:
+    """More than git keeps one by one; the tree is sound."""
+    files = [Write(f"n/{n % 7}/{n}", b"%d" % n) for n in range(300)]
+    repository.commit(files, message="many\n", author=ME)
+    assert len(paths(repository)) == 301
+    git_dir = str(repository.git_dir)
+    subprocess.run(["git", "--git-dir", git_dir, "fsck", "--strict"], check=True)
+
+
+def test_another_repositorys_files_are_taken_over(repository: Repository, tmp_path: Path) -> None:
+    """All of them, large ones included, as one commit without the other's history."""
+    large = LargeFile("a" * 64, 3)
+    repository.large_path(large).parent.mkdir(parents=True)
+    repository.large_path(large).write_bytes(b"abc")
+    repository.commit([WriteLarge("big", large)], message="big\n", author=ME)
+    other = Repository.create(tmp_path / "other")
+    commit = other.take_over(repository, message="copy\n", author=ME)
+    assert paths(other) == [".gitattributes", "a.txt", "big"]
+    assert [c.title for c in other.log(commit, limit=5)] == ["copy"]
+    assert other.large_path(large).read_bytes() == b"abc"

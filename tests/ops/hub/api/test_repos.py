@@ -2,31 +2,48 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
-from hub_world import FREE, OTHER, READ, SPACE, WRITE
+from fakes.runner import FakeRunner
+from hub_world import FREE, OTHER, READ, SPACE, WRITE, hub_world
 from huggingface_hub import (
     CommitOperationAdd,
-    CommitOperationDelete,
     HfApi,
-    hf_hub_download,
     snapshot_download,
 )
 from huggingface_hub.errors import (
-    EntryNotFoundError,
     HfHubHTTPError,
     RepositoryNotFoundError,
-    RevisionNotFoundError,
 )
 
 from ops.errors import OpsError
 from ops.hub import LocalHub
+from ops.hub.store import KINDS
 
 if TYPE_CHECKING:
-    from fakes.runner import FakeRunner
+    from collections.abc import Iterator
+
     from hub_world import World
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One Hub for all tests here."""
+    with hub_world(tmp_path_factory.mktemp("hub"), FakeRunner()) as world:
+        yield world
+
+
+@pytest.fixture
+def world(shared: World) -> Iterator[World]:
+    """The Hub, without a repository before and after."""
+    yield shared
+    state = shared.hub._state
+    for kind in KINDS:
+        for repo in state.store.all(kind):
+            state.end(repo)
+            state.store.delete(repo)
 
 
 def test_the_token_says_who_one_is(world: World) -> None:
@@ -115,123 +132,11 @@ def test_a_read_token_reads_and_changes_nothing(world: World) -> None:
     assert reader.space_info(SPACE).sha == before
 
 
-def test_a_commit_adds_and_deletes_at_once(world: World) -> None:
-    """The tree afterwards has git's own blob ids; files and folders that were deleted are gone."""
-    world.create()
-    world.push({"a/b.txt": b"hello\n", "c/d.txt": b""})
-    info = world.api.create_commit(
-        SPACE,
-        [
-            CommitOperationAdd("a/b.txt", b"hello\n"),
-            CommitOperationAdd("unused", b"x"),
-            CommitOperationDelete("c/"),
-        ],
-        commit_message="title",
-        commit_description="why",
-        repo_type="space",
-    )
-    tree = {e.path: e for e in world.api.list_repo_tree(SPACE, repo_type="space", recursive=True)}
-    assert "c/d.txt" not in tree
-    assert tree["a/b.txt"].blob_id == "ce013625030ba8dba906f756967f9e9ca394464a"
-    newest = world.api.list_repo_commits(SPACE, repo_type="space")[0]
-    assert (newest.commit_id, newest.title, newest.message) == (info.oid, "title", "why")
-    assert newest.authors == ["me"]
-
-
-def test_a_lost_race_is_a_412(world: World) -> None:
-    """A commit whose parent is no longer the newest is refused and changes nothing."""
-    world.create()
-    old = world.api.space_info(SPACE).sha
-    newest = world.push({})
-    with pytest.raises(HfHubHTTPError) as caught:
-        world.api.create_commit(
-            SPACE,
-            [CommitOperationAdd("x", b"x")],
-            commit_message="late",
-            repo_type="space",
-            parent_commit=old,
-        )
-    assert caught.value.response.status_code == 412
-    assert world.api.space_info(SPACE).sha == newest
-
-
 def test_a_bad_card_is_refused_before_the_commit(world: World) -> None:
     """The client asks first, and shows the Hub's words."""
     world.create()
     with pytest.raises(ValueError, match="colorFrom"):
         world.push({"README.md": b"---\nsdk: docker\ncolorFrom: teal\n---\n"})
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"no json",
-        b'{"key": "header", "value": {}}',
-        b'{"key": "header", "value": {"summary": "x"}}\n{"key": "file", "value": {}}',
-        b'{"key": "header", "value": {"summary": "x"}}\n{"key": "explode", "value": {}}',
-        b'{"key": "header", "value": {"summary": "x"}}\n["file"]',
-    ],
-)
-def test_a_malformed_commit_is_a_400(world: World, body: bytes) -> None:
-    """What is no commit of the protocol is refused, not half carried out."""
-    world.create()
-    before = world.api.space_info(SPACE).sha
-    reply = httpx2.post(
-        f"{world.hub.endpoint}/api/spaces/{SPACE}/commit/main",
-        content=body,
-        headers={"Authorization": f"Bearer {WRITE}"},
-    )
-    assert reply.status_code == 400
-    assert world.api.space_info(SPACE).sha == before
-
-
-def test_a_file_comes_back_as_it_was_sent(world: World, tmp_path: Path) -> None:
-    """Downloads are the bytes of the revision that was asked for."""
-    world.create()
-    first = world.push({"data.txt": b"one\r\n\xff"})
-    world.push({"data.txt": b"two"})
-    for revision, content in ((first, b"one\r\n\xff"), ("main", b"two")):
-        path = hf_hub_download(
-            SPACE,
-            "data.txt",
-            repo_type="space",
-            revision=revision,
-            endpoint=world.hub.endpoint,
-            token=WRITE,
-            cache_dir=tmp_path,
-        )
-        assert Path(path).read_bytes() == content
-
-
-def test_what_is_missing_is_named(world: World, tmp_path: Path) -> None:
-    """A missing file and a missing revision are told apart, as the client expects."""
-    world.create()
-    options = {"endpoint": world.hub.endpoint, "token": WRITE, "cache_dir": tmp_path}
-    with pytest.raises(EntryNotFoundError):
-        hf_hub_download(SPACE, "no", repo_type="space", **options)
-    with pytest.raises(RevisionNotFoundError):
-        hf_hub_download(SPACE, "README.md", repo_type="space", revision="no", **options)
-
-
-def test_tags_and_paths(world: World) -> None:
-    """Tags are made, listed and removed; paths-info knows what exists."""
-    world.create()
-    commit = world.push({"a/b.txt": b"x"})
-    world.api.create_tag(SPACE, tag="release-1", tag_message="m", repo_type="space")
-    refs = world.api.list_repo_refs(SPACE, repo_type="space")
-    assert [(t.name, t.target_commit) for t in refs.tags] == [("release-1", commit)]
-    assert [b.name for b in refs.branches] == ["main"]
-    world.api.delete_tag(SPACE, tag="release-1", repo_type="space")
-    assert world.api.list_repo_refs(SPACE, repo_type="space").tags == []
-    found = world.api.get_paths_info(SPACE, ["a/b.txt", "a", "none"], repo_type="space")
-    assert {f.path for f in found} == {"a/b.txt", "a"}
-
-
-def test_a_large_file_is_refused_for_now(world: World) -> None:
-    """Uploading one needs the large-file store, which this Hub says it lacks."""
-    world.create()
-    with pytest.raises((HfHubHTTPError, ConnectionError)):
-        world.push({"big.bin": b"\0" * 100})
 
 
 def test_a_folder_is_served_as_a_model(world: World, tmp_path: Path) -> None:
@@ -284,3 +189,254 @@ def test_what_it_lacks_is_said_so(world: World) -> None:
     reply = httpx2.get(f"{world.hub.endpoint}/api/kernels/me/data")
     assert reply.status_code == 501
     assert "/api/kernels/me/data" in reply.json()["error"]
+
+
+def ask(
+    world: World, method: str, path: str, token: str = WRITE, **options: Any
+) -> httpx2.Response:
+    """A request, as it is spelled."""
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx2.request(method, f"{world.hub.endpoint}{path}", headers=headers, **options)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"name": "a--b"},
+        {"name": "../x"},
+        {"name": "x" * 97},
+        {"name": "app.git"},
+        {"name": 5},
+        {"name": "x", "type": "space"},
+        {"name": "x", "type": "space", "sdk": "flask"},
+        {"name": "x", "type": "space", "sdk": "docker", "hardware": "imaginary"},
+        {"name": "x", "type": "space", "sdk": "docker", "sleepTimeSeconds": -2},
+        {"name": "x", "type": "space", "sdk": "docker", "secrets": [{"value": "hidden"}]},
+        {
+            "name": "x",
+            "type": "space",
+            "sdk": "docker",
+            "secrets": [{"key": "1", "value": "hidden"}],
+        },
+        {"name": "x", "type": "space", "sdk": "docker", "secrets": [{"key": "K", "value": 5}]},
+        {"name": "x", "visibility": "protected"},
+        {"name": "x", "visibility": "secret"},
+        {"name": "x", "visibility": "public", "private": True},
+        {"name": "x", "files": [{"path": "../x", "content": ""}]},
+        {"name": "x", "files": [{"path": "x", "content": "a", "encoding": "base64"}]},
+    ],
+)
+def test_what_cannot_be_created_is_refused(world: World, body: dict[str, Any]) -> None:
+    """With what is wrong, and never with a value; nothing is created."""
+    reply = ask(world, "POST", "/api/repos/create", json=body)
+    assert reply.status_code == 400, reply.text
+    assert "hidden" not in reply.text
+    assert not list((world.hub.data / "models" / "me").glob("*"))
+    assert not list((world.hub.data / "spaces" / "me").glob("*"))
+
+
+def test_what_a_local_hub_lacks_is_refused_plainly(world: World) -> None:
+    """Templates, other kinds of repositories, GPUs for nothing."""
+    for body in (
+        {"type": "kernel"},
+        {"type": "bucket"},
+        {"type": "space", "sdk": "docker", "template": "x"},
+    ):
+        reply = ask(world, "POST", "/api/repos/create", json={"name": "x", **body})
+        assert reply.status_code == 501
+    assert ask(world, "GET", "/api/spaces/zero-gpu/quota").status_code == 501
+
+
+def test_a_repository_may_be_created_with_files(world: World) -> None:
+    """In its first commit; a license is in the card."""
+    files = [{"path": "a", "content": "eA==", "encoding": "base64"}, {"path": "b", "content": "y"}]
+    body = {"name": "x", "license": "mit", "files": files}
+    assert ask(world, "POST", "/api/repos/create", json=body).status_code == 200
+    assert set(world.api.list_repo_files("me/x")) == {".gitattributes", "README.md", "a", "b"}
+    assert world.api.model_info("me/x").card_data.license == "mit"
+    assert len(world.api.list_repo_commits("me/x")) == 1
+
+
+def test_a_name_in_another_case_is_taken(world: World) -> None:
+    """The client is told which repository has it."""
+    world.api.create_repo("Model")
+    assert world.api.create_repo("model", exist_ok=True).repo_id == "me/Model"
+    with pytest.raises(HfHubHTTPError) as caught:
+        world.api.create_repo("MODEL")
+    assert caught.value.response.status_code == 409
+
+
+def test_a_moved_repository_is_found_by_its_old_name(world: World, tmp_path: Path) -> None:
+    """The client is led on, with method, body and token; strangers are told nothing."""
+    world.create()
+    world.push({"VERSION": b"1"})
+    world.api.move_repo(SPACE, "team/new", repo_type="space")
+    assert world.api.space_info(SPACE).id == "team/new"
+    world.push({"VERSION": b"2"})
+    world.api.add_space_variable(SPACE, "V", "x")
+    path = world.api.hf_hub_download(SPACE, "VERSION", repo_type="space", cache_dir=tmp_path)
+    assert Path(path).read_bytes() == b"2"
+    assert world.wait(lambda raw: raw["stage"] == "RUNNING")
+    with pytest.raises(RepositoryNotFoundError):
+        world.client(OTHER).space_info(SPACE)
+    with pytest.raises(RepositoryNotFoundError):
+        world.client(OTHER).space_info("team/new")
+    world.create()
+    assert world.api.space_info(SPACE).id == SPACE
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "status"),
+    [
+        ("me/app", "me/taken", 409),
+        ("me/app", "me/app", 409),
+        ("me/app", "me/TAKEN", 409),
+        ("me/app", "other/app", 403),
+        ("other/app", "me/x", 403),
+        ("me/none", "me/x", 404),
+        ("me/app", "me/a--b", 400),
+        ("me/app", "app", 400),
+        ("me/app", "../x", 400),
+    ],
+)
+def test_a_move_that_cannot_be_changes_nothing(
+    world: World, source: str, target: str, status: int
+) -> None:
+    """The repository stays where it is."""
+    for name in ("app", "taken"):
+        world.api.create_repo(name)
+    body = {"fromRepo": source, "toRepo": target, "type": "model"}
+    assert ask(world, "POST", "/api/repos/move", json=body).status_code == status
+    assert {m.id for m in world.api.list_models(author="me")} == {"me/app", "me/taken"}
+
+
+def test_a_duplicate_has_everything_but_the_secrets(world: World) -> None:
+    """Files, visibility, hardware and variables; what is given takes their place."""
+    world.create(
+        space_hardware="cpu-upgrade",
+        space_sleep_time=600,
+        space_secrets=[{"key": "S", "value": "hidden"}],
+        space_variables=[{"key": "V", "value": "1"}, {"key": "W", "value": "2"}],
+    )
+    world.push({"VERSION": b"1"})
+    world.api.duplicate_repo(SPACE, "me/copy", repo_type="space")
+    info = world.api.space_info("me/copy", files_metadata=True)
+    assert {s.rfilename for s in info.siblings} >= {"VERSION", "Dockerfile", ".gitattributes"}
+    assert (info.private, info.runtime.requested_hardware) == (True, "cpu-upgrade")
+    assert list(world.api.get_space_secrets("me/copy")) == []
+    assert len(world.api.list_repo_commits("me/copy", repo_type="space")) == 1
+    world.api.duplicate_repo(
+        SPACE,
+        "team/other",
+        repo_type="space",
+        visibility="public",
+        space_hardware="t4-small",
+        space_secrets=[{"key": "T", "value": "hidden"}],
+        space_variables=[{"key": "W", "value": "3"}],
+    )
+    variables = world.api.get_space_variables("team/other")
+    assert {name: v.value for name, v in variables.items()} == {"V": "1", "W": "3"}
+    assert list(world.api.get_space_secrets("team/other")) == ["T"]
+    with pytest.raises(HfHubHTTPError) as caught:
+        world.api.duplicate_repo(SPACE, "me/copy", repo_type="space")
+    assert caught.value.response.status_code == 409
+    assert world.api.duplicate_repo(SPACE, "me/copy", repo_type="space", exist_ok=True)
+    with pytest.raises(RepositoryNotFoundError):
+        world.client(OTHER).duplicate_repo(SPACE, "other/copy", repo_type="space")
+    with pytest.raises(HfHubHTTPError) as caught:
+        world.client(FREE).duplicate_repo(
+            "team/other", "free/copy", repo_type="space", space_hardware="cpu-basic"
+        )
+    assert caught.value.response.status_code == 402
+
+
+def test_only_what_is_asked_for_is_told(world: World) -> None:
+    """`expand` gives its fields and the id; a name that is none is a 400."""
+    world.create()
+    info = world.api.space_info(SPACE, expand=["sdk", "runtime", "usedStorage"])
+    assert (info.id, info.sdk, info.runtime.stage) == (SPACE, "docker", "NO_APP_FILE")
+    assert info.used_storage > 0
+    assert (info.sha, info.siblings, info.card_data) == (None, None, None)
+    for kind in ("spaces", "models"):
+        world.api.create_repo("x", exist_ok=True)
+        repo = SPACE if kind == "spaces" else "me/x"
+        assert ask(world, "GET", f"/api/{kind}/{repo}?expand=nothing").status_code == 400
+    assert ask(world, "GET", "/api/models/me/x?expand=sdk").status_code == 400
+    assert ask(world, "GET", "/api/models/me/x?expand=gguf&expand=sha").json().keys() == {
+        "_id",
+        "id",
+        "sha",
+    }
+
+
+def test_repositories_are_listed_for_who_may_see_them(world: World) -> None:
+    """By owner and part of the name, in pages, each kind for itself."""
+    for name in ("alpha", "beta", "gamma"):
+        world.api.create_repo(name, visibility="private" if name == "beta" else "public")
+    world.client(OTHER).create_repo("alpha")
+    world.create()
+
+    def ids(api: HfApi, **options: Any) -> set[str]:
+        return {model.id for model in api.list_models(**options)}
+
+    mine = {"me/alpha", "me/beta", "me/gamma"}
+    assert ids(world.api) == mine | {"other/alpha"}
+    assert ids(world.api, author="me") == mine
+    assert ids(world.client(OTHER), author="me") == mine - {"me/beta"}
+    assert ids(world.api, search="ALPH") == {"me/alpha", "other/alpha"}
+    assert len(list(world.api.list_models(author="me", limit=2))) == 2
+    assert [s.id for s in world.api.list_spaces(author="me", filter="docker")] == [SPACE]
+    assert [s.id for s in world.api.list_spaces(filter="gradio")] == []
+    [whole] = world.api.list_spaces(full=True)
+    assert whole.siblings
+    newest = next(iter(world.api.list_models(sort="created_at")))
+    assert newest.id == "other/alpha"
+    first = ask(world, "GET", "/api/models?limit=2&author=me")
+    second = httpx2.get(first.links["next"]["url"], headers={"Authorization": f"Bearer {WRITE}"})
+    assert [m["id"] for m in first.json() + second.json()] == sorted(mine)
+    assert ask(world, "GET", "/api/models?sort=beauty").status_code == 400
+
+
+def test_settings_that_cannot_be_are_refused(world: World) -> None:
+    """Only Spaces are protected; what is no setting is said so."""
+    world.api.create_repo("x")
+    world.create()
+    world.api.update_repo_settings(SPACE, repo_type="space", visibility="protected")
+    assert not world.api.space_info(SPACE).private
+    for body in (
+        {},
+        {"visibility": "protected"},
+        {"visibility": 1},
+        {"gated": True},
+        {"gated": "maybe"},
+        {"private": "yes"},
+    ):
+        assert ask(world, "PUT", "/api/models/me/x/settings", json=body).status_code == 400
+
+
+def test_rights_can_be_asked_for(world: World) -> None:
+    """To read and to write, without doing either."""
+    world.create()
+    world.api.auth_check(SPACE, repo_type="space", write=True)
+    world.client(READ).auth_check(SPACE, repo_type="space")
+    with pytest.raises(HfHubHTTPError) as caught:
+        world.client(READ).auth_check(SPACE, repo_type="space", write=True)
+    assert caught.value.response.status_code == 403
+    with pytest.raises(RepositoryNotFoundError):
+        world.client(OTHER).auth_check(SPACE, repo_type="space")
+
+
+def test_cards_of_every_kind_are_looked_at(world: World) -> None:
+    """The client refuses to commit a model's card that the Hub cannot read, and warns of none."""
+    world.api.create_repo("x")
+    bad = [CommitOperationAdd("README.md", b"---\ntags: [a\n---\n")]
+    with pytest.raises(ValueError, match="cannot be parsed"):
+        world.api.create_commit("me/x", bad, commit_message="x")
+    with pytest.warns(UserWarning, match="empty or missing yaml"):
+        world.api.create_commit(
+            "me/x", [CommitOperationAdd("README.md", b"text")], commit_message="x"
+        )
+    dated = [CommitOperationAdd("README.md", b"---\nday: 2026-01-02\n---\n")]
+    world.api.create_commit("me/x", dated, commit_message="x")
+    assert world.api.model_info("me/x").card_data.to_dict() == {"day": "2026-01-02"}

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import httpx2
+import pytest
+from hub_world import CARD, OTHER, READ, SPACE, WRITE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hub_world import World
+
+MEGABYTE = 1024 * 1024
+
+
+class Clone:
+    """A clone of the Space, by somebody's token, which git asks a program for."""
+
+    def __init__(self, folder: Path, url: str, token: str | None):
+        self.folder = folder
+        folder.mkdir(parents=True)
+        askpass = folder / "askpass"
+        askpass.write_text('#!/bin/sh\ncase "$1" in U*) echo user;; *) echo "$HUB_TOKEN";; esac\n')
+        askpass.chmod(0o700)
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            **{f"GIT_{who}_NAME": "Somebody" for who in ("AUTHOR", "COMMITTER")},
+            **{f"GIT_{who}_EMAIL": "s@example.org" for who in ("AUTHOR", "COMMITTER")},
+        }
+        if token is not None:
+            self._environment |= {"GIT_ASKPASS": str(askpass), "HUB_TOKEN": token}
+        self.tree = folder / "clone"
+        self.cloned = self._git("clone", "--quiet", url, str(self.tree), at=folder)
+
+    def git(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run git in the clone."""
+        return self._git(*arguments, at=self.tree)
+
+    def push(self, files: dict[str, bytes], *options: str) -> subprocess.CompletedProcess[str]:
+        """Commit these files and push."""
+        for name, content in files.items():
+            (self.tree / name).write_bytes(content)
+        self.git("add", "--all", "--force")
+        self.git("commit", "--quiet", "--message", "by git")
+        return self.git("push", "--quiet", *options)
+
+    def _git(self, *arguments: str, at: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=at,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def clone(
+    world: World, folder: Path, token: str | None = WRITE, *, suffix: str = "", name: str = "one"
+) -> Clone:
+    """Clone the world's Space."""
+    return Clone(folder / name, f"{world.hub.endpoint}/spaces/{SPACE}{suffix}", token)
+
+
+@pytest.mark.parametrize("suffix", ["", ".git"])
+def test_a_clone_has_the_files(world: World, tmp_path: Path, suffix: str) -> None:
+    """What was committed by the API is what git gets, under either form of the name."""
+    world.create()
+    commit = world.push({"a.txt": b"text\n"})
+    copy = clone(world, tmp_path, suffix=suffix)
+    assert copy.cloned.returncode == 0, copy.cloned.stderr
+    assert (copy.tree / "a.txt").read_bytes() == b"text\n"
+    assert copy.git("rev-parse", "HEAD").stdout.strip() == commit
+
+
+def test_a_push_is_built(world: World, tmp_path: Path) -> None:
+    """A push moves main, and the Space runs that commit."""
+    world.create()
+    world.push({"VERSION": b"1"})
+    copy = clone(world, tmp_path)
+    pushed = copy.push({"VERSION": b"2"})
+    assert pushed.returncode == 0, pushed.stderr
+    head = copy.git("rev-parse", "HEAD").stdout.strip()
+    assert world.api.space_info(SPACE).sha == head
+    world.wait(lambda raw: raw["stage"] == "RUNNING" and raw.get("sha") == head)
+
+
+def test_a_long_push_and_a_fetch(world: World, tmp_path: Path) -> None:
+    """A megabyte of many files goes up in chunks, and another clone fetches it."""
+    world.create()
+    world.push({})
+    first, second = clone(world, tmp_path), clone(world, tmp_path, name="two")
+    files = {f"{n}.txt": os.urandom(2000).hex().encode() for n in range(400)}
+    pushed = first.push(files)
+    assert pushed.returncode == 0, pushed.stderr
+    assert second.git("pull", "--quiet").returncode == 0
+    assert (second.tree / "399.txt").read_bytes() == files["399.txt"]
+
+
+def test_a_push_that_is_behind_is_refused(world: World, tmp_path: Path) -> None:
+    """A commit by the API meanwhile is not lost."""
+    world.create()
+    world.push({})
+    copy = clone(world, tmp_path)
+    newest = world.push({"by": b"api"})
+    refused = copy.push({"by": b"git"})
+    assert refused.returncode != 0
+    assert "rejected" in refused.stderr
+    assert world.api.space_info(SPACE).sha == newest
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("big.txt", b"x" * (10 * MEGABYTE + 1), "files larger than 10 MiB"),
+        ("small.png", b"\x89PNG\r\n\x1a\n\0\0\0", "contains binary files"),
+    ],
+)
+def test_what_belongs_elsewhere_is_refused(
+    world: World, tmp_path: Path, name: str, content: bytes, words: str
+) -> None:
+    """Large and binary files are named and refused, also where a later commit removed them."""
+    world.create()
+    before = world.push({})
+    copy = clone(world, tmp_path)
+    refused = copy.push({name: content})
+    assert refused.returncode != 0
+    assert (
+        f"remote: Your push was rejected because it contains {words.removeprefix('contains ')}"
+        in refused.stderr
+    )
+    assert f"remote:   - {name}" in refused.stderr
+    (copy.tree / name).unlink()
+    assert "Your push was rejected" in copy.push({}).stderr
+    assert world.api.space_info(SPACE).sha == before
+
+
+def test_a_private_space_is_not_there_for_strangers(world: World, tmp_path: Path) -> None:
+    """Without a token git is asked for one; a stranger's finds nothing."""
+    world.create()
+    world.push({})
+    assert clone(world, tmp_path, None, name="nobody").cloned.returncode != 0
+    assert "not found" in clone(world, tmp_path, OTHER, name="other").cloned.stderr
+    asked = httpx2.get(f"{world.hub.endpoint}/spaces/{SPACE}/info/refs?service=git-upload-pack")
+    assert asked.status_code == 401
+    assert asked.headers["www-authenticate"].startswith("Basic")
+
+
+def test_a_read_token_clones_and_does_not_push(world: World, tmp_path: Path) -> None:
+    """Reading is allowed, a push is a 403."""
+    world.create()
+    before = world.push({})
+    copy = clone(world, tmp_path, READ)
+    assert copy.cloned.returncode == 0
+    refused = copy.push({"a": b"1"})
+    assert refused.returncode != 0
+    assert "403" in refused.stderr
+    assert world.api.space_info(SPACE).sha == before
+
+
+def test_only_branches_and_tags_are_pushed(world: World, tmp_path: Path) -> None:
+    """A branch and a tag arrive; a ref of the Hub's own kind does not, and main stays."""
+    world.create()
+    world.push({})
+    copy = clone(world, tmp_path)
+    assert copy.git("push", "--quiet", "origin", "HEAD:refs/heads/other").returncode == 0
+    assert copy.git("push", "--quiet", "origin", "HEAD:refs/tags/v1").returncode == 0
+    assert copy.git("push", "--quiet", "origin", "HEAD:refs/pr/1").returncode != 0
+    assert copy.git("push", "--quiet", "origin", ":refs/heads/main").returncode != 0
+    refs = world.api.list_repo_refs(SPACE, repo_type="space")
+    assert {branch.name for branch in refs.branches} == {"main", "other"}
+    assert [tag.name for tag in refs.tags] == ["v1"]
+
+
+def test_models_and_datasets_are_cloned_too(world: World, tmp_path: Path) -> None:
+    """A model has no kind in its address, a dataset has."""
+    for kind, page in (("model", ""), ("dataset", "datasets/")):
+        world.api.create_repo("me/data", repo_type=kind, private=True)
+        copy = Clone(tmp_path / kind, f"{world.hub.endpoint}/{page}me/data", WRITE)
+        assert copy.cloned.returncode == 0, copy.cloned.stderr
+        assert copy.push({"README.md": CARD}).returncode == 0
+
+
+def test_a_shallow_clone(world: World, tmp_path: Path) -> None:
+    """Git's newest protocol is spoken: one commit of several is fetched."""
+    world.create()
+    world.push({"a": b"1"})
+    world.push({"a": b"2"})
+    copy = clone(world, tmp_path)
+    shallow = tmp_path / "shallow"
+    url = f"{world.hub.endpoint}/spaces/{SPACE}"
+    done = copy.git("clone", "--quiet", "--depth=1", url, str(shallow))
+    assert done.returncode == 0, done.stderr
+    assert copy.git("-C", str(shallow), "rev-list", "--count", "HEAD").stdout.strip() == "1"

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ops.errors import OpsError
+from ops.hub.errors import HubError
+from ops.hub.repository import Author, Write
+from ops.hub.store import Settings, Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ops.hub.store import Repo
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    """A model of a Hub that has ended."""
+    return Store(tmp_path).create("models", "me", "model", Settings(), [Write("a", b"x")])
+
+
+def test_what_a_killed_hub_left_is_cleaned_up(tmp_path: Path, repo: Repo) -> None:
+    """Half-made repositories, locks of git, drafts; what was acknowledged is there and writable."""
+    git_dir = repo.git.git_dir
+    left = [
+        tmp_path / ".new" / "abc" / "git" / "HEAD",
+        tmp_path / ".gone" / "abc" / "settings.json",
+        git_dir / "refs" / "heads" / "main.lock",
+        git_dir / "packed-refs.lock",
+        git_dir / "draft-1.index",
+        git_dir / "draft-1.index.lock",
+        git_dir / "objects" / "pack" / "tmp_pack_1",
+        git_dir / "objects" / "tmp_objdir-incoming-1" / "pack" / "x",
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found = Store(tmp_path).find("models", "me", "model")
+    assert [path for path in left if path.exists()] == []
+    found.git.commit([Write("b", b"y")], message="after\n", author=Author("me"))
+    assert found.git.text(found.git.resolve("main"), "a") == "x"
+
+
+def test_a_repository_that_cannot_be_made_is_not_there(tmp_path: Path) -> None:
+    """Whatever fails while it is made, nobody ever sees half of it."""
+    store = Store(tmp_path)
+    with pytest.raises(HubError):
+        store.create("models", "me", "model", Settings(), [Write("../x", b"x")])
+    assert store.all("models") == []
+    assert list((tmp_path / ".new").iterdir()) == []
+    store.create("models", "me", "model", Settings())
+
+
+@pytest.mark.usefixtures("repo")
+@pytest.mark.parametrize("name", ["MODEL", "model", "Model"])
+def test_names_that_differ_in_case_are_the_same(tmp_path: Path, name: str) -> None:
+    """A second repository of that name is refused, and told which one there is."""
+    store = Store(tmp_path)
+    with pytest.raises(HubError) as caught:
+        store.create("models", "me", name, Settings())
+    assert (caught.value.status, caught.value.extra) == (409, {"id": "me/model"})
+    store.create("datasets", "me", name, Settings())
+    other = store.create("models", "you", name, Settings())
+    with pytest.raises(HubError):
+        store.move(other, "me", name)
+    assert store.find("models", "you", name).git.head()
+
+
+@pytest.mark.usefixtures("repo")
+def test_a_moved_repository_is_known_by_its_former_names(tmp_path: Path) -> None:
+    """Also after a restart and a second move; until another one has the name."""
+    store = Store(tmp_path)
+    store.move(store.find("models", "me", "model"), "team", "second")
+    store = Store(tmp_path)
+    store.move(store.find("models", "team", "second"), "team", "Second")
+    store = Store(tmp_path)
+    for owner, name in (("me", "model"), ("team", "second")):
+        found = store.moved("models", owner, name)
+        assert found is not None
+        assert found.id == "team/Second"
+        with pytest.raises(HubError):
+            store.find("models", owner, name)
+    assert store.moved("datasets", "me", "model") is None
+    store.create("models", "me", "model", Settings())
+    assert store.moved("models", "me", "model") is None
+    store.delete(store.find("models", "team", "Second"))
+    assert store.moved("models", "team", "second") is None
+
+
+def test_damaged_settings_are_said_so_without_their_values(tmp_path: Path, repo: Repo) -> None:
+    """The message names the repository, and shows nothing of what the file holds."""
+    (repo.git.folder / "settings.json").write_text(json.dumps({"secrets": {"S": "hidden"}}))
+    with pytest.raises(HubError, match="me/model") as caught:
+        Store(tmp_path).settings(repo)
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_mirror_takes_the_place_of_a_mirror_alone(tmp_path: Path, repo: Repo) -> None:
+    """A model that somebody uploaded is not thrown away for a folder of the same name."""
+    source = tmp_path / "source"
+    source.mkdir()
+    store = Store(tmp_path)
+    for content in ("one", "two"):
+        (source / "file").write_text(content)
+        found = store.mirror("org/model", source)
+        assert found.git.text(found.git.resolve("main"), "file") == content
+    with pytest.raises(OpsError, match="me/model"):
+        store.mirror("me/model", source)
+    assert repo.git.text(repo.git.resolve("main"), "a") == "x"
