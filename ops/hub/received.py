@@ -7,12 +7,28 @@ hub.md in what users report). Run outside the package, with the standard library
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _LARGEST = 10 * 1024 * 1024
 _SAMPLE = 8000
+_POINTER = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]{64})\nsize \d+\n"
+)
+_LARGE_FILES = Path(os.environ.get("GIT_DIR", ".")).resolve().parent / "lfs"
+"""Beside the git folder, as `repository` keeps them; git runs a hook with GIT_DIR set."""
+_ABSENT = (
+    "Your push was rejected because it names large files whose content was not sent.\n"
+    "Send it first: git lfs push --all origin main"
+)
 _NONE = re.compile(r"0+")
 _MOST_NAMED = 10
 _LARGE = (
@@ -40,9 +56,36 @@ def main() -> int:
     sizes = _sizes(list(names))
     if large := [names[oid] for oid, size in sizes.items() if size > _LARGEST]:
         return _refuse(_LARGE, large)
-    if binary := [names[oid] for oid in sizes if b"\0" in _git("cat-file", "blob", oid)[:_SAMPLE]]:
+    small = dict(_blobs(list(sizes)))
+    if binary := [names[oid] for oid, content in small.items() if b"\0" in content[:_SAMPLE]]:
         return _refuse(_BINARY, binary)
+    if absent := [names[oid] for oid, content in small.items() if _is_absent(content)]:
+        return _refuse(_ABSENT, absent)
     return 0
+
+
+def _is_absent(content: bytes) -> bool:
+    """Whether this is a pointer to a large file that was never sent."""
+    pointer = _POINTER.fullmatch(content)
+    if pointer is None:
+        return False
+    oid = pointer[1].decode()
+    return not (_LARGE_FILES / oid[:2] / oid).is_file()
+
+
+def _blobs(oids: list[str]) -> Iterator[tuple[str, bytes]]:
+    """The beginning of each file, all read by one process."""
+    asked = "".join(f"{oid}\n" for oid in oids).encode()
+    with tempfile.TemporaryFile() as questions:
+        questions.write(asked)
+        questions.seek(0)
+        command = ["git", "cat-file", "--batch"]
+        with subprocess.Popen(command, stdin=questions, stdout=subprocess.PIPE) as git:
+            assert git.stdout is not None  # noqa: S101 -- a pipe
+            for oid in oids:
+                size = int(git.stdout.readline().split()[2])
+                yield oid, git.stdout.read(size)[:_SAMPLE]
+                git.stdout.read(1)
 
 
 def _sizes(oids: list[str]) -> dict[str, int]:

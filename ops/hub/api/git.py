@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
+from ops.hub.api.call import PAGES
 from ops.hub.errors import HubError, no_repository, not_logged_in
 from ops.hub.git_http import SERVICES, Service, advertise, answer, install_hook, reply
 
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
     from ops.hub.api.call import Call, Route
     from ops.hub.store import Repo
 
-_PAGES = ("/{kind:page_kind}/{owner}/{name}", "/{owner}/{name}")
+_PUSH = "git-receive-pack"
 _NO_CACHE = {"Cache-Control": "no-cache, max-age=0, must-revalidate"}
 
 
 def routes() -> Iterator[Route]:
     """The paths of this module; `.git` at the end of a name may be left out."""
-    for page in _PAGES:
+    for page in PAGES:
         yield f"{page}/info/refs", ["GET"], info_refs
         for service in SERVICES:
             yield f"{page}/{service}", ["POST"], rpc
@@ -36,7 +37,7 @@ async def info_refs(call: Call, request: Request) -> Response:
     service = call.query.get("service", "")
     if service not in SERVICES:
         raise HubError(403, "This Hub speaks git's smart protocol only")
-    repo = await run_in_threadpool(_repo, call, service)
+    repo = await run_in_threadpool(repo_for_git, call, write=service == _PUSH)
     body = await advertise(repo.git.git_dir, service, request.headers.get("git-protocol", ""))
     kind = f"application/x-{service}-advertisement"
     return Response(body, media_type=kind, headers=_NO_CACHE)
@@ -45,9 +46,9 @@ async def info_refs(call: Call, request: Request) -> Response:
 async def rpc(call: Call, request: Request) -> Response:
     """POST …/git-upload-pack and …/git-receive-pack."""
     service = cast("Service", request.url.path.rpartition("/")[2])
-    repo = await run_in_threadpool(_repo, call, service)
+    repo = await run_in_threadpool(repo_for_git, call, write=service == _PUSH)
     before = await run_in_threadpool(repo.git.head)
-    if service == "git-receive-pack":
+    if service == _PUSH:
         await run_in_threadpool(install_hook, repo.git.git_dir, repo.kind)
 
     def look() -> None:
@@ -68,11 +69,11 @@ async def rpc(call: Call, request: Request) -> Response:
     return StreamingResponse(reply(process, done), media_type=kind, headers=_NO_CACHE)
 
 
-def _repo(call: Call, service: str) -> Repo:
+def repo_for_git(call: Call, *, write: bool) -> Repo:
     """The repository; git asks for a name and a password only after a 401."""
     named = {**call.path, "name": call.path["name"].removesuffix(".git")}
     try:
-        return replace(call, path=named).repo(write=service == "git-receive-pack")
+        return replace(call, path=named).repo(write=write)
     except HubError as error:
         if call.caller is None and error.status == no_repository().status:
             raise not_logged_in() from error
