@@ -12,16 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
+from ops.adapters.process import ProcessRunner
 from ops.hub import LocalHub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from ops.runner import Runner
 
 _CLIENTS = 50
 _ROUNDS, _FILES = 3, 5
@@ -63,13 +62,9 @@ def fifty_clients() -> str:
 MEASUREMENTS: tuple[Callable[[], str], ...] = (commit_of_100_files, fifty_clients)
 
 
-_NO_RUNNER = cast("Runner", None)
-"""Models are not run."""
-
-
 @contextmanager
 def _hub() -> Iterator[HfApi]:
-    with TemporaryDirectory() as folder, LocalHub(Path(folder), _NO_RUNNER) as hub:
+    with TemporaryDirectory() as folder, LocalHub(Path(folder), ProcessRunner()) as hub:
         yield HfApi(endpoint=hub.endpoint, token=hub.token)
 
 

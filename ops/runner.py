@@ -60,6 +60,12 @@ class Runner(Protocol):
     def name(self) -> str:
         """How people call it: "docker" or "process"."""
 
+    def for_owner(self, owner: str) -> Runner:
+        """The same for somebody of that name, whose servers are told from others by it.
+
+        Ends those that an owner of the name left when this machine went down.
+        """
+
     def build(self, tree: Path, *, tag: str, build_args: Mapping[str, str], log: Log) -> Image:
         """Build a Space's files; raises BuildFailed with the log's tail.
 

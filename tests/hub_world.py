@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import huggingface_hub
 import pytest
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fakes.runner import FakeRunner
+
+    from ops.hub import Rules
+    from ops.runner import Runner
 
 WRITE, READ, OTHER, FREE = "hf_write", "hf_read", "hf_other", "hf_free"
 SPACE = "me/app"
@@ -71,7 +74,11 @@ class World:
 
 @contextmanager
 def hub_world(
-    folder: Path, runner: FakeRunner, *, mirrors: Mapping[str, Path] | None = None
+    folder: Path,
+    runner: Runner,
+    *,
+    mirrors: Mapping[str, Path] | None = None,
+    rules: Rules | None = None,
 ) -> Iterator[World]:
     """A Hub with Spaces run by `runner`."""
     users = [
@@ -79,7 +86,7 @@ def hub_world(
         User("other", {OTHER: "write"}),
         User("free", {FREE: "write"}, pro=False),
     ]
-    with LocalHub(folder, runner, users=users, mirrors=mirrors) as hub:
+    with LocalHub(folder, runner, users=users, mirrors=mirrors, rules=rules) as hub:
         Hub(hub.endpoint, WRITE)  # sets the client's time limit, as ops does
-        yield World(hub, runner, HfApi(endpoint=hub.endpoint, token=WRITE))
+        yield World(hub, cast("FakeRunner", runner), HfApi(endpoint=hub.endpoint, token=WRITE))
     huggingface_hub.close_session()

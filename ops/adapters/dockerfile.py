@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_SECRET_MOUNT = re.compile(r"--mount=(?:[^=]+=[^=]*,)*type=secret(?:,|$)")
+
+
 @dataclass(frozen=True)
 class Dockerfile:
-    """The images it starts from, its ARGs, and the ENV of what it makes.
+    """The images it starts from, its ARGs, the ENV of what it makes, and whether it wants secrets.
 
     Images named by a variable are left out, and variables inside ENV values are left as they are.
     """
@@ -22,6 +25,7 @@ class Dockerfile:
     base_images: tuple[str, ...] = ()
     arguments: frozenset[str] = frozenset()
     environment: Mapping[str, str] = field(default_factory=dict)
+    mounts_secrets: bool = False
 
     def declared(self, build_args: Mapping[str, str]) -> dict[str, str]:
         """Those build arguments that it has an ARG for, by name."""
@@ -34,6 +38,7 @@ def read_dockerfile(path: Path) -> Dockerfile:
     stages: set[str] = set()
     arguments: set[str] = set()
     environment: dict[str, str] = {}
+    mounts_secrets = False
     for keyword, words in _instructions(path):
         if keyword == "FROM" and words:
             environment = {}  # each stage begins with its image's
@@ -49,7 +54,9 @@ def read_dockerfile(path: Path) -> Dockerfile:
             arguments.update(word.partition("=")[0] for word in words)
         elif keyword == "ENV":
             environment.update(_assignments(words))
-    return Dockerfile(tuple(images), frozenset(arguments), environment)
+        elif keyword == "RUN":
+            mounts_secrets |= any(_SECRET_MOUNT.match(word) for word in words)
+    return Dockerfile(tuple(images), frozenset(arguments), environment, mounts_secrets)
 
 
 def _instructions(path: Path) -> Iterator[tuple[str, list[str]]]:
@@ -60,7 +67,7 @@ def _instructions(path: Path) -> Iterator[tuple[str, list[str]]]:
     kept = [line for line in text.splitlines() if line.strip() and not re.match(r"\s*#", line)]
     for line in re.sub(r"\\[ \t]*\n", " ", "\n".join(kept)).splitlines():
         keyword, _, rest = line.strip().partition(" ")
-        if keyword.upper() in ("FROM", "ARG", "ENV"):
+        if keyword.upper() in ("FROM", "ARG", "ENV", "RUN"):
             yield keyword.upper(), _words(rest)
 
 

@@ -430,7 +430,8 @@ class Hub:
                 repo_id,
                 # As above: a name that the client's enum lacks is taken too.
                 hardware,  # type: ignore[arg-type]
-                sleep_time=sleep_time,
+                # It is fixed on free hardware, and the client warns whoever names one.
+                sleep_time=None if hardware == "cpu-basic" else sleep_time,
             ),
             asked_for,
         )

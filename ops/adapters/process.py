@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from ops.adapters.dockerfile import read_dockerfile
 from ops.adapters.free_port import LOOPBACK, free_port
 from ops.adapters.process_server import ProcessServer, kill_group, lines, locked, popen
+from ops.adapters.watchdog import WATCHDOG
 from ops.errors import BuildFailed, Unhealthy
 from ops.runner import CPU_BASIC, Image, Limits, Log
 
@@ -87,6 +88,10 @@ class ProcessRunner:
 
     name = "process"
 
+    def for_owner(self, owner: str) -> ProcessRunner:  # noqa: ARG002 -- a process dies with us
+        """See `Runner.for_owner`."""
+        return self
+
     def __init__(self, cache: Path | None = None, *, python: str = sys.executable):
         self._cache = cache or _default_cache()
         self._python = python
@@ -100,7 +105,10 @@ class ProcessRunner:
             log(f"{tag}: cached, built before from the same files.")
         else:
             self._cache.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(prefix=_UNFINISHED, dir=self._cache) as folder:
+            with (
+                TemporaryDirectory(prefix=_UNFINISHED, dir=self._cache) as folder,
+                WATCHDOG.watching("folder", folder),
+            ):
                 self._export(tree, Path(folder), arguments, log)
                 _publish(Path(folder) / "built", built)
         built.touch()
@@ -297,3 +305,4 @@ def _child(
         finally:
             if child.poll() is None:
                 kill_group(child.pid)
+            WATCHDOG.forget("session", child.pid)

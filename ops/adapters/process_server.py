@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import subprocess
+import sys
 import threading
 from contextlib import ExitStack, contextmanager, suppress
 from tempfile import TemporaryDirectory
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from ops.adapters.free_port import LOOPBACK
+from ops.adapters.watchdog import WATCHDOG
 from ops.errors import Unhealthy
 
 if TYPE_CHECKING:
@@ -24,6 +26,13 @@ if TYPE_CHECKING:
     from ops.runner import Log
 
 _STOP_GRACE = 10
+
+_WHEN_TOLD = """
+import os, sys
+if os.read(0, 1):
+    os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""A program that becomes the one of its arguments at the first byte, and ends without any."""
 
 
 class ProcessServer:
@@ -46,6 +55,7 @@ class ProcessServer:
         with ExitStack() as held:
             held.enter_context(locked(folder, fcntl.LOCK_SH))
             home = held.enter_context(TemporaryDirectory(prefix="embedding-space-home-"))
+            held.enter_context(WATCHDOG.watching("folder", home))
             try:
                 self._child = popen(command, folder, {"TMPDIR": home, **environment, "HOME": home})
             except (OSError, ValueError) as error:
@@ -70,6 +80,7 @@ class ProcessServer:
         code = self._child.poll()
         if running and code is not None:
             kill_group(self._child.pid)
+            WATCHDOG.forget("session", self._child.pid)
         return code
 
     def resident_bytes(self) -> int | None:
@@ -98,6 +109,7 @@ class ProcessServer:
             finally:
                 kill_group(self._child.pid)
                 self._child.wait()
+                WATCHDOG.forget("session", self._child.pid)
                 self._reader.join(timeout=_STOP_GRACE)
                 self._held.close()
                 self._stopped = True
@@ -121,18 +133,27 @@ def locked(folder: Path, operation: int) -> Iterator[None]:
 def popen(
     command: list[str], folder: Path, environment: Mapping[str, str]
 ) -> subprocess.Popen[str]:
-    """A child in a session of its own: Ctrl-C on the terminal is for us, who then end it."""
-    return subprocess.Popen(
-        command,
+    """A child in a session of its own: Ctrl-C on the terminal is for us, who then end it.
+
+    It begins when it is watched, so that there is no moment at which it could outlive us. Whoever
+    ends it tells the watchdog, too.
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _WHEN_TOLD, *command],
         cwd=folder,
         env=dict(environment),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
         start_new_session=True,
     )
+    WATCHDOG.watch("session", child.pid)
+    if child.stdin is not None:
+        with suppress(BrokenPipeError), child.stdin as told:  # somebody ended it already
+            told.write("\n")
+    return child
 
 
 def lines(child: subprocess.Popen[str]) -> Iterator[str]:

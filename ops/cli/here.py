@@ -112,6 +112,7 @@ def _mirror_endpoint(runner: Runner, mirrors: dict[str, Path]) -> Iterator[str |
 def wait_for_interrupt() -> None:
     """Return at Ctrl-C, so that whatever is up is taken down in order."""
     try:
-        signal.pause()
+        while True:
+            signal.pause()  # it returns at any signal that is handled, such as a child's end
     except KeyboardInterrupt:
         click.echo("", err=True)

@@ -303,6 +303,7 @@ def _tell(
     for name, own in files.items():
         if name != owner:
             options.output.say(f"{name}'s tokens: {own['write']}, {own['read']}")
+    options.output.say(f"Its page, by a link that opens once: {local.page_link()}")
     options.output.say("Ctrl-C ends it and everything it runs.")
 
 

@@ -14,6 +14,8 @@ from ops.hub import data_folder
 from ops.hub.accounts import Accounts, Grant, Organisation, Scope, User
 from ops.hub.api.app import create_app
 from ops.hub.faults import Fault, Faults
+from ops.hub.faulty import LOCAL
+from ops.hub.predecessor import succession
 from ops.hub.rules import Rules
 from ops.hub.server import LOOPBACK, Served
 from ops.hub.state import HubState
@@ -69,6 +71,8 @@ class LocalHub:
             self._served = Served(port, address)
             undo.callback(self._served.stop)
             self._users = users or (_owner(data),)
+            undo.enter_context(succession(data))
+            runner = runner.for_owner(str(data.resolve()))
             store = Store(data)
             for model_id, folder in (mirrors or {}).items():
                 store.mirror(model_id, folder)
@@ -96,6 +100,11 @@ class LocalHub:
         """Where the first user's token is kept, when the Hub has made it."""
         return data_folder.token_file(self.data, self._users[0].name, "write")
 
+    def page_link(self) -> str:
+        """A link that opens the Hub's page once, for its first user."""
+        code = self._state.visitors.invite(self._users[0].name)
+        return f"{self.endpoint}{LOCAL}open/{code}"
+
     @property
     def faults(self) -> Faults:
         """What is to go wrong, and the requests so far."""
@@ -108,8 +117,7 @@ class LocalHub:
 
     def __enter__(self) -> Self:
         self._served.start(create_app(self._state))
-        for repo in self._state.store.all("spaces"):
-            self._state.space(repo).run()
+        self._state.resume()
         return self
 
     def __exit__(self, *_: object) -> None:

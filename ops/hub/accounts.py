@@ -8,7 +8,6 @@ User Access Tokens and of organisations' access control has it.
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import threading
 from dataclasses import dataclass, field
@@ -174,7 +173,7 @@ def basic(header: str | None) -> str | None:
         return None
     try:
         _, _, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, or no UTF-8
         return ""
     return password
 

@@ -59,9 +59,9 @@ FLAVOURS = {
 
 def known_hardware(name: Any) -> str:
     """The name of a flavour; raises HubError when there is none of that name."""
-    if name not in FLAVOURS:
+    if not isinstance(name, str) or name not in FLAVOURS:
         raise bad_request(f'"hardware" must be one of [{", ".join(FLAVOURS)}]')
-    return str(name)
+    return name
 
 
 def listing() -> list[dict[str, Any]]:

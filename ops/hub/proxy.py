@@ -6,18 +6,22 @@ X-HF-Authorization, which is taken off, or in Authorization, which the app then 
 
 from __future__ import annotations
 
+import asyncio
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import httpx2
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount
 
 from ops.hub.accounts import bearer
-from ops.hub.errors import HubError
+from ops.hub.connections import cut
+from ops.hub.forwarding import Gone, LostReply, TooLarge, Upload, pass_on
+from ops.hub.space_page import answer_in_place
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -27,35 +31,40 @@ if TYPE_CHECKING:
     from ops.hub.accounts import Accounts
     from ops.hub.space import Space
 
-MAX_PAYLOAD = 10 * 1024 * 1024
+WAKE_LIMIT = 30.0
+"""Seconds for which a request to a sleeping Space waits. Undocumented on huggingface.co: whether
+such a request waits, and for how long."""
+
 _APP_TIMEOUT = httpx2.Timeout(300, connect=5)
+_NO_LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
 _HUB_TOKEN = "x-hf-authorization"  # noqa: S105 -- the name of a header
-_HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "host",
-    }
-)
-"""Headers between two neighbours only (RFC 9110, 7.6.1), and Host, which is the app's own."""
+_WAKE_POLL = 0.05
 
 
-def create_proxy(space: Space, accounts: Accounts, is_private: Callable[[], bool]) -> Starlette:
+def create_proxy(
+    space: Space,
+    accounts: Accounts,
+    is_private: Callable[[], bool],
+    *,
+    wake_limit: float = WAKE_LIMIT,
+) -> Starlette:
     """The app in front of a Space; `is_private` is asked with every request."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, httpx2.AsyncClient]]:
-        async with httpx2.AsyncClient(timeout=_APP_TIMEOUT, trust_env=False) as http:
+        async with httpx2.AsyncClient(
+            timeout=_APP_TIMEOUT, limits=_NO_LIMITS, trust_env=False
+        ) as http:
             yield {"http": http}
 
-    proxy = _SpaceProxy(space, accounts, is_private)
+    proxy = _SpaceProxy(space, accounts, is_private, wake_limit)
     return Starlette(routes=[Mount("/", app=proxy)], lifespan=lifespan)
+
+
+@dataclass
+class _Refusal(Exception):
+    status: int
+    stage: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,27 +72,66 @@ class _SpaceProxy:
     space: Space
     accounts: Accounts
     is_private: Callable[[], bool]
+    wake_limit: float
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
+        """Answer one request; when whoever asks has gone, the app is told by a lost connection."""
+        request = Request(scope)
+        upload = Upload(receive, ends=_has_body(request))
+        answering = asyncio.ensure_future(self._answer(request, upload, send))
+        leaving = asyncio.ensure_future(upload.gone())
         try:
-            response = await self._answer(request)
-        except HubError as error:
-            response = PlainTextResponse(error.message, error.status)
-        except httpx2.TransportError:
-            response = PlainTextResponse("The Space does not answer.", 502)
-        await response(scope, receive, send)
+            await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (answering, leaving):
+                task.cancel()
+        answered, _ = await asyncio.gather(answering, leaving, return_exceptions=True)
+        match answered:
+            case None | Gone() | asyncio.CancelledError():
+                return
+            case _Refusal():
+                await answer_in_place(request, send, answered.status, answered.stage)
+            case TooLarge():
+                await answer_in_place(request, send, 413)
+            case LostReply():
+                # Half of the reply is sent. Nothing but a lost connection says that it is half.
+                cut(scope, flush=True)
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+            case httpx2.TransportError():
+                await answer_in_place(request, send, 502)
+            case _:
+                raise answered
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request, upload: Upload, send: Send) -> None:
         if self.is_private() and not self._may_see(request):
-            raise HubError(404, "Sorry, we can't find the page you are looking for.")
-        origin = self.space.origin
+            raise _Refusal(404)
+        self.space.visits.begin()
+        try:
+            await self._visit(request, upload, send)
+        finally:
+            self.space.visits.end()
+
+    async def _visit(self, request: Request, upload: Upload, send: Send) -> None:
+        if "upgrade" in request.headers:
+            raise _Refusal(501)
+        if self.space.is_waking:
+            await self._wait_until_awake()
+        upload.check(request.headers.get("content-length"))
+        if self.space.crashes():
+            raise _Refusal(502)
+        state, origin = self.space.state, self.space.origin
         if origin is None:
-            stage = self.space.state.stage
-            raise HubError(503, f"Your Space is not running: {stage}.")
-        if int(request.headers.get("content-length", 0)) > MAX_PAYLOAD:
-            raise HubError(413, "The payload is larger than 10 MB.")
-        return await _passed_on(request, origin)
+            raise _Refusal(503, state.stage)
+        http: httpx2.AsyncClient = request.state.http
+        await pass_on(http, request, upload, send, origin, taken_off=_HUB_TOKEN)
+
+    async def _wait_until_awake(self) -> None:
+        until = time.monotonic() + self.wake_limit
+        await run_in_threadpool(self.space.wake)
+        # It is the Space's own thread that wakes it, which can set no event of this loop.
+        while self.space.is_waking and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(_WAKE_POLL)
 
     def _may_see(self, request: Request) -> bool:
         headers = request.headers
@@ -93,54 +141,5 @@ class _SpaceProxy:
         return caller is not None and caller.may_read(repo.owner, repo.kind, repo.name)
 
 
-async def _passed_on(request: Request, origin: str) -> Response:
-    url = httpx2.URL(origin).copy_with(raw_path=_target(request))
-    headers = [
-        (name, value)
-        for name, value in request.headers.items()
-        if name not in _HOP_BY_HOP and name != _HUB_TOKEN
-    ]
-    http: httpx2.AsyncClient = request.state.http
-    reply = await http.send(
-        http.build_request(
-            request.method,
-            url,
-            headers=headers,
-            content=_limited(request) if _has_body(request) else None,
-        ),
-        stream=True,
-    )
-    response = StreamingResponse(_body(reply), reply.status_code)
-    response.raw_headers = [
-        (name.lower(), value)
-        for name, value in reply.headers.raw
-        if name.decode("latin-1").lower() not in _HOP_BY_HOP
-    ]
-    return response
-
-
 def _has_body(request: Request) -> bool:
     return bool({"content-length", "transfer-encoding"} & set(request.headers))
-
-
-def _target(request: Request) -> bytes:
-    path: bytes = request.scope.get("raw_path") or request.url.path.encode()
-    query: bytes = request.scope["query_string"]
-    return path + (b"?" + query if query else b"")
-
-
-async def _limited(request: Request) -> AsyncIterator[bytes]:
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_PAYLOAD:
-            raise HubError(413, "The payload is larger than 10 MB.")
-        yield chunk
-
-
-async def _body(reply: httpx2.Response) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in reply.aiter_raw():
-            yield chunk
-    finally:
-        await reply.aclose()

@@ -50,6 +50,8 @@ class Served:
                 log_config=None,
                 access_log=False,
                 date_header=False,  # it may be a second behind, see the logs' handler
+                server_header=False,  # an app has its own
+                proxy_headers=False,  # nobody stands in front who could say where a request is from
                 timeout_graceful_shutdown=1,
             )
         )

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 from ops.hub.faults import Faults
 from ops.hub.faulty import Faulty
-from ops.hub.proxy import create_proxy
+from ops.hub.means import Means
+from ops.hub.proxy import WAKE_LIMIT, create_proxy
 from ops.hub.rules import Rules
 from ops.hub.server import LOOPBACK, Served
+from ops.hub.slots import Slots
 from ops.hub.space import Space
+from ops.hub.visitors import Visitors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +35,16 @@ class HubState:
     faults: Faults = field(default_factory=Faults)
     rules: Rules = field(default_factory=Rules)
     address: str = LOOPBACK
+    wake_limit: float = WAKE_LIMIT
+    visitors: Visitors = field(default_factory=Visitors)
     _spaces: dict[str, tuple[Space, Served]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """What every Space gets."""
+        self._means = Means(
+            self.store, self.runner, self.build_args, self.faults, Slots(self.rules)
+        )
 
     def space(self, repo: Repo) -> Space:
         """The Space of a repository; its thread and its origin begin with the first call."""
@@ -45,7 +56,12 @@ class HubState:
     def committed(self, repo: Repo) -> None:
         """Main of a repository has moved: a Space builds."""
         if repo.kind == "spaces":
-            self.space(repo).run()
+            self.space(repo).committed()
+
+    def resume(self) -> None:
+        """Bring every Space to what it was when the Hub last ended."""
+        for repo in self.store.all("spaces"):
+            self.space(repo).resume()
 
     def end(self, repo: Repo) -> None:
         """Stop a Space and its origin."""
@@ -63,9 +79,12 @@ class HubState:
 
     def _begin(self, repo: Repo) -> tuple[Space, Served]:
         served = Served(address=self.address)
-        space = Space(repo, self.store, self.runner, build_args=self.build_args, host=served.origin)
+        space = Space(repo, self._means, host=served.origin)
         proxy = create_proxy(
-            space, self.accounts, lambda: self.store.settings(repo).visibility == "private"
+            space,
+            self.accounts,
+            lambda: self.store.settings(repo).visibility == "private",
+            wake_limit=self.wake_limit,
         )
         served.start(Faulty(proxy, self, origin="space"))
         return space, served

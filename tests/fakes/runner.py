@@ -67,6 +67,9 @@ class FakeRunner:
     def name(self) -> str:
         return "fake"
 
+    def for_owner(self, owner: str) -> FakeRunner:  # noqa: ARG002
+        return self
+
     def build(self, tree: Path, *, tag: str, build_args: Mapping[str, str], log: Log) -> Image:
         files = {path.name: path.read_text() for path in tree.glob("[A-Z]*") if path.is_file()}
         self.build_args.append(dict(build_args))

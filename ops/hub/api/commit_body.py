@@ -6,10 +6,10 @@ Lines are carried out as they come, so that a commit of any number of files need
 from __future__ import annotations
 
 import base64
-import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
+from pydantic_core import from_json
 
 from ops.hub.api.parsing import Asked, Text, parsed
 from ops.hub.errors import HubError, bad_request
@@ -184,8 +184,8 @@ async def lines_of(request: Request) -> AsyncIterator[list[bytes]]:
 
 def _object(text: bytes) -> dict[str, Any]:
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        data = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
         raise bad_request("A line of the commit is not JSON") from error
     if not isinstance(data, dict):
         raise bad_request("A line of the commit is not a JSON object")

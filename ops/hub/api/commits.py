@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import html
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -72,7 +71,7 @@ def _asked(file: Any) -> tuple[str, int, bytes]:
     """Path, size and first bytes of a file that is to be uploaded."""
     try:
         path, size, sample = file["path"], file["size"], base64.b64decode(file.get("sample", ""))
-    except (KeyError, TypeError, AttributeError, binascii.Error) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise HubError(422, '"files" must have path, size and sample') from error
     if not isinstance(path, str) or not isinstance(size, int) or size < 0:
         raise HubError(422, "A path must be a string, and a size a number of bytes")

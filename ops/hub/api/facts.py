@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ops.hub.card import read_card
 from ops.hub.errors import bad_request
-from ops.hub.space import runtime
+from ops.hub.runtime import runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

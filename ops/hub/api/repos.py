@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,7 +20,7 @@ from ops.hub.names import split_id
 from ops.hub.repository import Write
 from ops.hub.store import Gated, Setting, Settings, Visibility, checked_name
 from ops.hub.timestamp import timestamp
-from ops.hub.volume import Volume  # noqa: TC001 -- pydantic reads it when it runs
+from ops.hub.volume import Volume  # noqa: TC001 -- pydantic reads it
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -98,7 +97,7 @@ class _File(Asked):
         try:
             plain = self.encoding == "utf-8"
             content = self.content.encode() if plain else base64.b64decode(self.content)
-        except (binascii.Error, UnicodeEncodeError) as error:
+        except ValueError as error:
             raise bad_request(f'The content of "{self.path}" is not {self.encoding}') from error
         return Write(self.path, content)
 

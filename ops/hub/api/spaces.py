@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import time
-from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from pydantic import Field
+from starlette.responses import JSONResponse, Response
 
 from ops.hub import hardware as flavours
 from ops.hub.api.call import SPACE
+from ops.hub.api.parsing import Asked, parsed
+from ops.hub.api.streams import stream_log, stream_runtime
 from ops.hub.errors import HubError, bad_request
-from ops.hub.space import runtime as runtime_body
+from ops.hub.runtime import FREE_HARDWARE
+from ops.hub.runtime import runtime as runtime_body
 from ops.hub.store import Setting, checked_name
 from ops.hub.timestamp import timestamp
+from ops.hub.volume import Volume  # noqa: TC001 -- pydantic reads it
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
     from ops.hub.api.call import Call, Route
-    from ops.hub.space import Space
     from ops.hub.store import Repo, Settings
 
-_KEEP_ALIVE = 15.0
-_FOLLOW_EVERY = 0.1
-Field = Literal["secrets", "variables"]
+_Named = Literal["secrets", "variables"]
 
 
 def routes() -> Iterator[Route]:
@@ -40,6 +38,9 @@ def routes() -> Iterator[Route]:
     yield f"{SPACE}/secrets", ["GET", "POST", "DELETE"], secrets
     yield f"{SPACE}/variables", ["GET", "POST", "DELETE"], variables
     yield f"{SPACE}/logs/{{which}}", ["GET"], logs
+    yield f"{SPACE}/events", ["GET"], events
+    yield f"{SPACE}/volumes", ["PUT", "DELETE"], volumes
+    yield f"{SPACE}/dev-mode", ["POST"], dev_mode
 
 
 def hardware_list(_: Call) -> Response:
@@ -53,9 +54,9 @@ def runtime(call: Call) -> Response:
 
 
 def restart(call: Call) -> Response:
-    """POST S/restart[?factory=true]: also what starts a paused Space."""
+    """POST S/restart[?factory=true]: also what starts a paused or sleeping Space."""
     repo = call.repo(write=True)
-    call.hub.space(repo).run(rebuild=call.query.get("factory") == "true")
+    call.hub.space(repo).restart(rebuild=call.query.get("factory") == "true")
     return _runtime(call, repo)
 
 
@@ -73,18 +74,21 @@ def hardware(call: Call) -> Response:
     changes: dict[str, Any] = {"hardware": flavour}
     if (seconds := call.json().get("sleepTimeSeconds")) is not None:
         changes["sleep_time"] = _seconds(seconds)
+    if flavour == FREE_HARDWARE:
+        changes["sleep_time"] = None
+        sdk = call.hub.store.settings(repo).sdk
+        call.hub.rules.check_plan(call.hub.accounts, repo.owner, sdk, flavour)
     call.hub.store.change(repo, lambda _: changes)
-    call.hub.space(repo).run()
+    call.hub.space(repo).changed()
     return _runtime(call, repo)
 
 
 def sleep_time(call: Call) -> Response:
-    """POST S/sleeptime: kept and shown; a local Hub lets no Space sleep yet."""
+    """POST S/sleeptime; on free hardware without effect, as the client says after such a reply."""
     repo = call.repo(write=True)
     seconds = _seconds(call.json().get("seconds"))
-    if call.hub.store.settings(repo).hardware == "cpu-basic":
-        raise bad_request("The sleep time of cpu-basic cannot be changed")
-    call.hub.store.change(repo, lambda _: {"sleep_time": seconds})
+    if call.hub.store.settings(repo).hardware != FREE_HARDWARE:
+        call.hub.store.change(repo, lambda _: {"sleep_time": seconds})
     return _runtime(call, repo)
 
 
@@ -113,7 +117,7 @@ def variables(call: Call) -> Response:
     )
 
 
-def _settings_of(call: Call, field: Field) -> dict[str, Setting]:
+def _settings_of(call: Call, field: _Named) -> dict[str, Setting]:
     """Carry out the change that is asked for, if any; returns what there is then.
 
     A change restarts the app. Secrets are seen by those who may write only.
@@ -138,7 +142,7 @@ def _settings_of(call: Call, field: Field) -> dict[str, Setting]:
             return {field: {k: v for k, v in getattr(now, field).items() if k != name}}
 
     after: dict[str, Setting] = getattr(call.hub.store.change(repo, change), field)
-    call.hub.space(repo).run()
+    call.hub.space(repo).changed()
     return after
 
 
@@ -147,32 +151,36 @@ def logs(call: Call) -> Response:
     which = call.path["which"]
     if which not in ("build", "run"):
         raise HubError(404, "There are the logs build and run")
+    tail = call.query.get("tail")
+    if tail is not None and not (tail.isascii() and tail.isdigit()):
+        raise bad_request('"tail" must be a number of lines')
     space = call.hub.space(call.repo(write=True))
-    # The client reads up to the line that is newer than this header; it must not lag behind.
-    headers = {"Date": formatdate(usegmt=True)}
-    return StreamingResponse(
-        _events(space, build=which == "build"), media_type="text/event-stream", headers=headers
-    )
+    return stream_log(space, build=which == "build", tail=None if tail is None else int(tail))
 
 
-async def _events(space: Space, *, build: bool) -> AsyncIterator[str]:
-    """Lines of the newest log; a build or start that begins meanwhile is followed too."""
-    log, number = None, 0
-    quiet_since = time.monotonic()
-    while space.state.stage != "DELETING":
-        current = space.build_log if build else space.run_log
-        if current is not log:
-            log, number = current, 0
-        number, lines = log.since(number)
-        for line in lines:
-            event = {"data": line.text + "\n", "timestamp": line.timestamp}
-            yield f"data: {json.dumps(event)}\n\n"
-        if lines:
-            quiet_since = time.monotonic()
-        elif time.monotonic() - quiet_since > _KEEP_ALIVE:
-            quiet_since = time.monotonic()
-            yield "data:\n\n"
-        await asyncio.sleep(_FOLLOW_EVERY)
+def events(call: Call) -> Response:
+    """GET S/events: the runtime, at once and whenever it changes."""
+    repo = call.repo()
+    return stream_runtime(call.hub.space(repo), lambda: call.hub.store.settings(repo))
+
+
+class _Volumes(Asked):
+    volumes: Annotated[list[Volume], Field(min_length=1)]
+
+
+def volumes(call: Call) -> Response:
+    """PUT and DELETE S/volumes: kept and shown; nothing is mounted."""
+    repo = call.repo(write=True)
+    wanted = parsed(_Volumes, call.json()).volumes if call.method == "PUT" else []
+    call.hub.store.change(repo, lambda _: {"volumes": tuple(wanted)})
+    call.hub.space(repo).changed()
+    return JSONResponse({"volumes": [volume.shown() for volume in wanted]})
+
+
+def dev_mode(call: Call) -> Response:
+    """POST S/dev-mode."""
+    call.repo(write=True)
+    raise bad_request("A local Hub has no dev mode")
 
 
 def _seconds(value: Any) -> int:

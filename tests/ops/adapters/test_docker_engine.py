@@ -474,3 +474,13 @@ def test_engine_that_goes_away_during_a_build(
             engine.build(tmp_path, tag=TAG, build_args={}, log=log)
     finally:
         door.shut()
+
+
+@pytest.mark.docker
+def test_secrets_of_a_build_are_said_to_be_missing(engine: DockerEngine, tmp_path: Path) -> None:
+    """A Dockerfile that mounts a secret fails with what to do, rather than in the builder."""
+    write(tmp_path, "FROM python:3.11-slim\nRUN --mount=type=secret,id=TOKEN true\n")
+    with pytest.raises(BuildFailed, match="mounts a secret") as failure:
+        engine.build(tmp_path, tag=TAG, build_args={}, log=lambda _: None)
+    assert "BuildKit" in (failure.value.cause or "")
+    assert "at run time" in (failure.value.next_step or "")

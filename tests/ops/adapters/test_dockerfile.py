@@ -65,3 +65,18 @@ def test_environment_of_the_last_stage(tmp_path: Path, line: str, value: str) ->
 def test_no_dockerfile_reads_as_an_empty_one(tmp_path: Path) -> None:
     """Whoever needs a Dockerfile says so in words of its own."""
     assert read_dockerfile(tmp_path / "Dockerfile") == Dockerfile()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("RUN --mount=type=secret,id=X,mode=0444,required=true cat /run/secrets/X", True),
+        ("RUN --mount=type=cache,target=/c \\\n  --mount=id=X,type=secret cat /x", True),
+        ("RUN --mount=type=cache,target=/secret true", False),
+        ("RUN echo type=secret", False),
+        ("# RUN --mount=type=secret,id=X true", False),
+    ],
+)
+def test_secrets_that_a_build_wants(tmp_path: Path, line: str, *, expected: bool) -> None:
+    """A RUN that mounts a secret is told from all others."""
+    assert read(tmp_path, f"FROM a\n{line}\n").mounts_secrets == expected

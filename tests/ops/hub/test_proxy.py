@@ -4,6 +4,8 @@ import httpx2
 import pytest
 from hub_world import OTHER, READ, SPACE, WRITE, World
 
+from ops.hub import Fault
+
 
 @pytest.fixture
 def url(world: World) -> str:
@@ -82,3 +84,23 @@ def test_no_app_is_a_503(world: World) -> None:
     reply = httpx2.get(world.url(), headers={"X-HF-Authorization": bearer(WRITE)})
     assert reply.status_code == 503
     assert "NO_APP_FILE" in reply.text
+
+
+def test_waking_has_a_limit(world: World) -> None:
+    """A visitor of a sleeping Space that does not come up in time is told that it starts."""
+    world.hub._state.wake_limit = 0.2
+    world.create(space_hardware="cpu-upgrade", space_sleep_time=3600)
+    world.push({})
+    world.wait_for_stage("RUNNING")
+    world.api.set_space_sleep_time(SPACE, 0)
+    world.wait_for_stage("SLEEPING")
+    world.hub.faults.add(Fault("hang-start"))
+    reply = httpx2.get(world.url(), headers={"X-HF-Authorization": bearer(WRITE)})
+    assert reply.status_code == 503
+    assert reply.headers["x-space-stage"] == "APP_STARTING"
+
+
+def test_a_revoked_token_opens_nothing(world: World, url: str) -> None:
+    """What the Hub does not know any more is no token from the next request on."""
+    world.hub.accounts.revoke(READ)
+    assert httpx2.get(url, headers={"X-HF-Authorization": bearer(READ)}).status_code == 404

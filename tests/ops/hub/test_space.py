@@ -1,11 +1,28 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
-from hub_world import CARD, SPACE, WRITE, World
+from fakes.runner import FakeRunner
+from hub_world import CARD, SPACE, WRITE, World, hub_world
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from ops.hub import Fault, Rules
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
 
 OPEN = {"X-HF-Authorization": f"Bearer {WRITE}"}
 
@@ -159,13 +176,182 @@ def test_paused_until_restarted(world: World) -> None:
     assert world.wait_for_stage("RUNNING")["sha"] == commit
 
 
-def test_logs_are_streamed(world: World) -> None:
-    """Build log and run log each hold their lines, through the real client."""
+def test_a_failed_build_ends_the_old_version(world: World) -> None:
+    """Nothing serves after a build that failed, as is harder on whoever deploys."""
     world.create()
     world.push({})
     world.wait_for_stage("RUNNING")
-    assert "Building" in "".join(world.api.fetch_space_logs(SPACE, build=True))
-    assert "Listening on 7860\n" in list(world.api.fetch_space_logs(SPACE))
+    world.push({"FAIL_BUILD": b"no"})
+    raw = world.wait_for_stage("BUILD_ERROR")
+    assert "sha" not in raw
+    assert raw["replicas"] == {"current": 0, "requested": 1}
+    assert httpx2.get(world.url(), headers=OPEN).status_code == 503
+
+
+def test_hardware_is_requested_until_it_serves(world: World) -> None:
+    """While the app restarts on other hardware, the current one is still the old one."""
+    world.create()
+    world.push({})
+    world.wait_for_stage("RUNNING")
+    world.hub.faults.add(Fault("hang-start"))
+    world.api.request_space_hardware(SPACE, "cpu-upgrade")
+    raw = world.wait_for_stage("RUNNING_APP_STARTING")
+    assert raw["hardware"] == {"current": "cpu-basic", "requested": "cpu-upgrade"}
+    world.api.restart_space(SPACE)
+    raw = world.wait_for_stage("RUNNING")
+    assert raw["hardware"] == {"current": "cpu-upgrade", "requested": "cpu-upgrade"}
+    assert world.runner.limits[-1].memory_bytes == 32 * 1024**3
+
+
+def test_a_paused_space_stays_paused(world: World) -> None:
+    """Neither changed settings nor a push start it; a restart brings the newest of both."""
+    world.create()
+    world.push({"VERSION": b"1"})
+    world.wait_for_stage("RUNNING")
+    world.api.pause_space(SPACE)
+    world.api.add_space_secret(SPACE, "S", "new")
+    world.api.request_space_hardware(SPACE, "cpu-upgrade")
+    newest = world.push({"VERSION": b"2"})
+    assert world.api.get_space_runtime(SPACE).stage == "PAUSED"
+    assert len(world.runner.started) == 1
+    world.api.restart_space(SPACE)
+    assert world.wait_for_stage("RUNNING")["sha"] == newest
+    given = shown(world)
+    assert given["version"] == "2"
+    assert isinstance(given["environment"], dict)
+    assert given["environment"]["S"] == "new"
+
+
+def sleeping(world: World, files: dict[str, bytes] | None = None) -> str:
+    """Have a Space on paid hardware fall asleep; its commit."""
+    world.create(space_hardware="cpu-upgrade", space_sleep_time=3600)
+    commit = world.push(files or {})
+    world.wait_for_stage("RUNNING")
+    world.api.set_space_sleep_time(SPACE, 0)
+    assert "sha" not in world.wait_for_stage("SLEEPING")
+    world.api.set_space_sleep_time(SPACE, 3600)
+    return commit
+
+
+def test_it_sleeps_and_a_visitor_wakes_it(world: World) -> None:
+    """Unvisited for long enough its app is ended; a request waits for it to come up again."""
+    commit = sleeping(world)
+    world.wait(lambda _: is_gone(world.runner.started[0].url))
+    assert httpx2.get(world.url(), headers=OPEN).status_code == 200
+    assert world.wait_for_stage("RUNNING")["sha"] == commit
+    assert len(world.runner.started) == 2
+    assert len(world.runner.build_args) == 1, "waking builds nothing"
+
+
+def is_gone(url: str) -> bool:
+    """Whether nothing listens there."""
+    try:
+        httpx2.get(url)
+    except httpx2.TransportError:
+        return True
+    return False
+
+
+def test_strangers_wake_nobody(world: World) -> None:
+    """A request that a private Space does not let in leaves it asleep, as the Hub's API does."""
+    sleeping(world)
+    assert httpx2.get(world.url()).status_code == 404
+    world.api.space_info(SPACE)
+    list(world.api.fetch_space_logs(SPACE))
+    assert world.api.get_space_runtime(SPACE).stage == "SLEEPING"
+
+
+def test_a_sleeping_space_keeps_asleep_when_settings_change(world: World) -> None:
+    """A visitor meets them later; a push wakes it at once."""
+    sleeping(world)
+    world.api.add_space_variable(SPACE, "V", "1")
+    assert world.api.get_space_runtime(SPACE).stage == "SLEEPING"
+    newest = world.push({"VERSION": b"2"})
+    assert world.wait_for_stage("RUNNING")["sha"] == newest
+    assert world.runner.build_args[-1] == {"V": "1"}
+
+
+def test_a_visit_keeps_it_awake(tmp_path: Path) -> None:
+    """While a request is being answered, however long, nothing falls asleep."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def app(_: object) -> ASGIApp:
+        async def slow(_: Request) -> Response:
+            entered.set()
+            await asyncio.to_thread(leave.wait)
+            return PlainTextResponse("done")
+
+        return Starlette(routes=[Route("/slow", slow), Route("/", lambda _: Response())])
+
+    with hub_world(tmp_path, FakeRunner(app=app)) as world, ThreadPoolExecutor() as pool:
+        world.create(space_hardware="cpu-upgrade", space_sleep_time=3600)
+        world.push({})
+        world.wait_for_stage("RUNNING")
+        reply = pool.submit(httpx2.get, f"{world.url()}/slow", headers=OPEN, timeout=60)
+        assert entered.wait(20)
+        world.api.set_space_sleep_time(SPACE, 0)
+        time.sleep(1.2)  # the Space looks twice a second
+        assert world.api.get_space_runtime(SPACE).stage == "RUNNING"
+        leave.set()
+        assert reply.result().text == "done"
+        world.wait_for_stage("SLEEPING")
+
+
+@pytest.mark.parametrize("seconds", [-1, None])
+def test_it_never_sleeps_unless_told(world: World, seconds: int | None) -> None:
+    """Paid hardware without a sleep time, or with -1, stays awake."""
+    world.create(space_hardware="cpu-upgrade", space_sleep_time=seconds)
+    world.push({})
+    world.wait_for_stage("RUNNING")
+    time.sleep(0.7)  # it has looked once
+    assert world.api.get_space_runtime(SPACE).stage == "RUNNING"
+
+
+def test_the_hub_comes_back_as_it_was(tmp_path: Path) -> None:
+    """After a restart of the Hub what ran runs, and what was paused or asleep is so."""
+    with hub_world(tmp_path, FakeRunner()) as world:
+        sleeping(world)
+        for name in ("me/paused", "me/runs"):
+            world.api.duplicate_repo(SPACE, name, repo_type="space")
+        world.api.pause_space("me/paused")
+        world.wait(lambda _: world.api.get_space_runtime("me/runs").stage == "RUNNING")
+    runner = FakeRunner()
+    with hub_world(tmp_path, runner) as world:
+        world.wait(lambda _: world.api.get_space_runtime("me/runs").stage == "RUNNING")
+        assert world.api.get_space_runtime("me/paused").stage == "PAUSED"
+        assert world.api.get_space_runtime(SPACE).stage == "SLEEPING"
+        assert len(runner.started) == 1
+        assert httpx2.get(world.url(), headers=OPEN).status_code == 200
+
+
+def test_an_app_without_a_slot_is_stopped(tmp_path: Path) -> None:
+    """What a push would start beyond the limit is built and stopped, until another one pauses."""
+    with hub_world(tmp_path, FakeRunner(), rules=Rules(running_spaces=1)) as world:
+        world.create()
+        world.api.create_repo("me/first", repo_type="space", space_sdk="docker")
+        world.push({})
+        world.wait_for_stage("RUNNING")
+        world.api.duplicate_repo(SPACE, "me/second", repo_type="space")
+        world.wait(lambda _: world.api.get_space_runtime("me/second").stage == "STOPPED")
+        raw = world.api.get_space_runtime("me/second").raw
+        assert "pause your previous Spaces" in raw["errorMessage"]
+        world.api.pause_space(SPACE)
+        world.api.restart_space("me/second")
+        world.wait(lambda _: world.api.get_space_runtime("me/second").stage == "RUNNING")
+
+
+def test_a_crash_can_be_ordered(world: World) -> None:
+    """After so many answers the app is gone, with the exit code of a kill; a restart helps."""
+    world.create()
+    world.push({})
+    world.wait_for_stage("RUNNING")
+    world.hub.faults.add(Fault("crash", after=2, repo_id=SPACE))
+    statuses = [httpx2.get(world.url(), headers=OPEN).status_code for _ in range(4)]
+    assert statuses == [200, 200, 502, 503]
+    assert world.api.get_space_runtime(SPACE).raw["errorMessage"] == "Exit code: 137"
+    world.api.restart_space(SPACE)
+    world.wait_for_stage("RUNNING")
+    assert httpx2.get(world.url(), headers=OPEN).status_code == 200
 
 
 def test_nothing_outlives_the_hub(world: World) -> None:

@@ -16,7 +16,13 @@ import pytest
 from data.trim_hub_openapi import is_answered
 from fakes.runner import FakeRunner
 from hub_world import CARD, SPACE, WRITE, hub_world
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, get_session, hf_hub_download
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationDelete,
+    Volume,
+    get_session,
+    hf_hub_download,
+)
 
 from ops.hub.repository import Author, LargeFile, WriteLarge
 
@@ -233,10 +239,12 @@ def test_what_only_spaces_have_is_as_described(world: World, recorder: Recorder)
     api.add_space_secret(SPACE, "S", "hidden")
     assert list(api.get_space_secrets(SPACE)) == ["S"]
     api.delete_space_secret(SPACE, "S")
-    with get_session().stream(
-        "GET", f"{api.endpoint}/api/spaces/{SPACE}/logs/run", headers=ME
-    ) as logs:
-        assert next(logs.iter_lines()).startswith("data:")
+    api.set_space_volumes(SPACE, volumes=[Volume(type="model", source="me/m", mount_path="/m")])
+    api.delete_space_volumes(SPACE)
+    for stream in ("logs/run", "events"):
+        url = f"{api.endpoint}/api/spaces/{SPACE}/{stream}"
+        with get_session().stream("GET", url, headers=ME) as events:
+            assert any(line.startswith("data:") for line in events.iter_lines())
     assert recorder.wrong == []
 
 

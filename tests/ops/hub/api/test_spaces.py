@@ -1,13 +1,19 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
-from hub_world import OTHER, READ, SPACE, WRITE
+from fakes.runner import FakeRunner
+from hub_world import FREE, OTHER, READ, SPACE, WRITE, hub_world
+from huggingface_hub import Volume
 from huggingface_hub.errors import HfHubHTTPError
 
+from ops.hub import Rules
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hub_world import World
 
 
@@ -74,10 +80,90 @@ def test_hardware_is_listed_and_changed(world: World) -> None:
 
 
 def test_the_sleep_time_of_cpu_basic_is_fixed(world: World) -> None:
-    """It is set on paid hardware only."""
+    """Another one is set on paid hardware only; on free hardware the client says so."""
     world.create()
-    with pytest.raises(HfHubHTTPError) as caught:
-        world.api.set_space_sleep_time(SPACE, 300)
-    assert caught.value.response.status_code == 400
-    world.api.request_space_hardware(SPACE, "cpu-upgrade")
+    assert world.api.get_space_runtime(SPACE).sleep_time == 48 * 3600
+    with pytest.warns(UserWarning, match="not configurable"):
+        assert world.api.set_space_sleep_time(SPACE, 300).sleep_time == 48 * 3600
+    assert world.api.request_space_hardware(SPACE, "cpu-upgrade").sleep_time is None
     assert world.api.set_space_sleep_time(SPACE, -1).sleep_time == -1
+
+
+@pytest.mark.parametrize("seconds", [-2, 1.5, "60", True, None])
+def test_a_sleep_time_is_a_number_of_seconds(world: World, seconds: object) -> None:
+    """Anything else is refused (400)."""
+    world.create(space_hardware="cpu-upgrade")
+    reply = ask(world, "POST", "sleeptime", json={"seconds": seconds})
+    assert reply.status_code == 400
+
+
+def ask(world: World, method: str, path: str, **options: Any) -> httpx2.Response:
+    """A request of the Space's owner."""
+    return httpx2.request(
+        method,
+        f"{world.hub.endpoint}/api/spaces/{SPACE}/{path}",
+        headers={"Authorization": f"Bearer {WRITE}"},
+        **options,
+    )
+
+
+def test_free_hardware_needs_a_plan(world: World) -> None:
+    """Whoever has no paid plan cannot move a Docker Space to cpu-basic (402)."""
+    free = world.client(FREE)
+    free.create_repo(
+        "free/app", repo_type="space", space_sdk="docker", space_hardware="cpu-upgrade"
+    )
+    with pytest.raises(HfHubHTTPError) as caught:
+        free.request_space_hardware("free/app", "cpu-basic")
+    assert caught.value.response.status_code == 402
+
+
+def test_volumes_are_kept_and_shown(world: World) -> None:
+    """They are set in the create call and later, shown with the runtime, and taken away."""
+    first, second = (
+        Volume(type="model", source="me/m", mount_path=f"/{name}", read_only=True) for name in "ab"
+    )
+    world.create(space_volumes=[first])
+    assert world.api.get_space_runtime(SPACE).volumes == [first]
+    world.api.set_space_volumes(SPACE, [first, second])
+    assert world.api.space_info(SPACE).runtime.volumes == [first, second]
+    world.api.delete_space_volumes(SPACE)
+    assert world.api.get_space_runtime(SPACE).volumes is None
+
+
+@pytest.mark.parametrize(
+    "volumes",
+    [
+        None,
+        [],
+        [{"type": "model", "source": "me/m"}],
+        [{"type": "disk", "source": "me/m", "mountPath": "/a"}],
+        [{"type": "model", "source": "me/m", "mountPath": "a"}],
+    ],
+)
+def test_volumes_that_cannot_be(world: World, volumes: object) -> None:
+    """They are refused (400), and those before are kept."""
+    kept = Volume(type="bucket", source="me/b", mount_path="/data")
+    world.create(space_volumes=[kept])
+    assert ask(world, "PUT", "volumes", json={"volumes": volumes}).status_code == 400
+    assert world.api.get_space_runtime(SPACE).volumes == [kept]
+
+
+def test_there_is_no_dev_mode(world: World) -> None:
+    """It is refused in words (400)."""
+    world.create()
+    with pytest.raises(HfHubHTTPError, match="no dev mode"):
+        world.api.enable_space_dev_mode(SPACE)
+
+
+def test_a_restart_needs_to_be_allowed(tmp_path: Path) -> None:
+    """With as many running Spaces as the plan has, another one's restart is a 403."""
+    with hub_world(tmp_path, FakeRunner(), rules=Rules(running_spaces=1)) as world:
+        world.create()
+        world.push({})
+        world.wait_for_stage("RUNNING")
+        world.api.create_repo("me/second", repo_type="space", space_sdk="docker")
+        with pytest.raises(HfHubHTTPError, match="pause your previous Spaces") as caught:
+            world.api.restart_space("me/second")
+        assert caught.value.response.status_code == 403
+        world.api.restart_space(SPACE)

@@ -1,0 +1,262 @@
+"""A Hub that is killed, again and again: nothing acknowledged is lost, nothing of it is left."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import httpx2
+import psutil
+import pytest
+from fakes import killable_hub
+from fakes.processes import wait_until_ended
+from hub_world import CARD, WRITE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+KILLS = 50
+SEED = 20
+HEADERS = {"Authorization": f"Bearer {WRITE}"}
+APP = """
+import os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_HEAD(self):
+        self.send_response(200)
+        self.end_headers()
+
+HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
+"""
+EXPORT = """
+import pathlib, sys, time
+time.sleep(0.05)
+pathlib.Path(sys.argv[2]).mkdir()
+"""
+DOCKERFILE = "FROM python:3.11-slim\nARG KILL_TEST\n"
+
+
+@dataclass
+class Hub:
+    """The one that runs now; `marked` is in the environment of all that it starts."""
+
+    data: Path
+    starter: subprocess.Popen[str]
+    marked: str = field(default_factory=lambda: uuid.uuid4().hex)
+    pid: int = 0
+    endpoint: str = ""
+
+    def start(self) -> None:
+        """Start the next one."""
+        _of(self.starter.stdin).write("\n")
+        _of(self.starter.stdin).flush()
+        told = json.loads(_of(self.starter.stdout).readline())
+        self.pid, self.endpoint = told["pid"], told["endpoint"]
+
+    def kill(self) -> None:
+        """Kill it, and wait until nothing is left of what it had started."""
+        hub, started = psutil.Process(self.pid), self.started()
+        hub.kill()
+        wait_until_ended([hub, *started])
+        wait_until_ended(self.started())  # what began at the last moment
+
+    def started(self) -> list[psutil.Process]:
+        """Every process with the mark in its environment."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if self.marked in process.environ().values():
+                    found.append(process)
+        return found
+
+    def git(self, kind: str, name: str, *words: str) -> str:
+        """What git says of a repository on disk."""
+        folder = self.data / kind / "me" / name / "git"
+        done = subprocess.run(
+            ["git", f"--git-dir={folder}", *words], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+def _of(pipe: IO[str] | None) -> IO[str]:
+    assert pipe is not None
+    return pipe
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    """A Hub with a Space that can really be built and run, without Docker."""
+    root = Path(killable_hub.__file__).parents[2]
+    command = [sys.executable, killable_hub.__file__, str(tmp_path / "hub"), str(tmp_path / "kept")]
+    environment = os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}"}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as starter:
+        hub = Hub(tmp_path / "hub", starter)
+        hub.start()
+        yield hub
+        with suppress(psutil.NoSuchProcess):
+            hub.kill()
+        _of(starter.stdin).close()
+
+
+@dataclass
+class Writer:
+    """Somebody who commits for as long as there is a Hub; `acknowledged` is what it said yes to."""
+
+    kind: str
+    name: str
+    commit: Callable[[str, str], str | None]
+    acknowledged: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    def write(self, endpoint: str, until: threading.Event) -> None:
+        """Commit until told, or until nobody answers."""
+        while not until.is_set() and self.write_once(endpoint):
+            pass
+
+    def write_once(self, endpoint: str) -> bool:
+        """Commit; False when nobody answers."""
+        try:
+            commit = self.commit(endpoint, f"/{self.kind}/me/{self.name}")
+        except httpx2.TransportError:
+            return False
+        if commit is not None:
+            self.acknowledged.append(commit)
+        return commit is not None
+
+
+def by_api(files: dict[str, str]) -> Callable[[str, str], str | None]:
+    """Commits with these files, and one that is never the same."""
+
+    def commit(endpoint: str, path: str) -> str | None:
+        whole = files | {"CHANGED.md": uuid.uuid4().hex, "model.toml": f'id = "{uuid.uuid4()}"\n'}
+        lines = [{"key": "header", "value": {"summary": "change"}}] + [
+            {"key": "file", "value": {"path": name, "content": _base64(text), "encoding": "base64"}}
+            for name, text in whole.items()
+        ]
+        reply = httpx2.post(
+            f"{endpoint}/api{path}/commit/main",
+            content="\n".join(json.dumps(line) for line in lines),
+            headers=HEADERS | {"Content-Type": "application/x-ndjson"},
+            timeout=30,
+        )
+        assert reply.status_code == 200, reply.text
+        return str(reply.json()["commitOid"])
+
+    return commit
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def by_git(folder: Path) -> Callable[[str, str], str | None]:
+    """Pushes of one commit each, from a clone."""
+    environment = os.environ | {
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+
+    def git(*words: str) -> subprocess.CompletedProcess[str]:
+        author = ("-c", "user.name=me", "-c", "user.email=me@localhost")
+        return subprocess.run(
+            ["git", *author, *words],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def commit(endpoint: str, path: str) -> str | None:
+        repository = f"{endpoint.replace('//', f'//me:{WRITE}@')}{path.removeprefix('/models')}"
+        if not (folder / ".git").exists():
+            done = git("clone", "--quiet", repository, ".")
+            assert done.returncode == 0, done.stderr
+        (folder / "CHANGED.md").write_text(uuid.uuid4().hex)
+        git("add", "CHANGED.md")
+        git("commit", "--quiet", "--message", "change")
+        pushed = git("push", "--quiet", repository, "HEAD:main")
+        head = git("rev-parse", "HEAD").stdout.strip()
+        return head if pushed.returncode == 0 else None
+
+    return commit
+
+
+@contextmanager
+def at_work(writers: list[Writer], hub: Hub) -> Iterator[None]:
+    """All of them write inside the context."""
+    until = threading.Event()
+    threads = [threading.Thread(target=w.write, args=(hub.endpoint, until)) for w in writers]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        until.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_killed_fifty_times(hub: Hub, tmp_path: Path) -> None:
+    """After each kill every acknowledged commit is there, sound, and the next one succeeds.
+
+    It is killed at random moments of commits, pushes, builds and starts; of what it had started
+    itself nothing is left.
+    """
+    space = {
+        "README.md": CARD.decode(),
+        "Dockerfile": DOCKERFILE,
+        "space_app/__init__.py": "",
+        "space_app/__main__.py": APP,
+        "space_app/export.py": EXPORT,
+    }
+    (tmp_path / "clone").mkdir()
+    writers = [
+        Writer("spaces", "app", by_api(space)),
+        Writer("models", "data", by_api({})),
+        Writer("models", "pushed", by_git(tmp_path / "clone")),
+    ]
+    for name, more in (
+        ("app", {"type": "space", "sdk": "docker", "variables": [mark(hub)]}),
+        ("data", {"type": "model"}),
+        ("pushed", {"type": "model"}),
+    ):
+        asked = {"name": name, **more}
+        reply = httpx2.post(f"{hub.endpoint}/api/repos/create", json=asked, headers=HEADERS)
+        assert reply.status_code == 200, reply.text
+    moments = random.Random(SEED)  # noqa: S311 -- no secret
+    seen = 0
+    for _ in range(KILLS):
+        for writer in writers:
+            assert writer.write_once(hub.endpoint), f"{writer.name}: the commit after a kill"
+        with at_work(writers, hub):
+            time.sleep(moments.uniform(0, 0.4))
+            seen += len(hub.started())
+            hub.kill()
+        hub.start()
+        for writer in writers:
+            kept = hub.git(writer.kind, writer.name, "rev-list", "main").split()
+            assert set(writer.acknowledged) <= set(kept), f"{writer.name} lost a commit"
+            hub.git(writer.kind, writer.name, "fsck", "--no-dangling", "--no-progress")
+    assert seen > KILLS / 5, "it was never killed while something of its own ran"
+
+
+def mark(hub: Hub) -> dict[str, str]:
+    """A variable that all processes of a Space have."""
+    return {"key": "KILL_TEST", "value": hub.marked}
