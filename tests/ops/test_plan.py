@@ -95,7 +95,7 @@ def test_settings_are_shown(world: World) -> None:
     found = plan(world, wanted)
     lines = list(verb.lines(found))
     assert "~ hardware: cpu-basic -> cpu-upgrade" in lines
-    assert "~ sleep time: 600" in lines
+    assert "~ sleep time: 172800 -> 600" in lines
     assert "- variable V: removed (was 1)" in lines
     assert "+ variable W: 2" in lines
     assert (found.cost_before, round(found.cost_after or 0, 2)) == (0, 21.9)
