@@ -24,7 +24,7 @@ SERVICES: tuple[Service, ...] = ("git-upload-pack", "git-receive-pack")
 
 _CHUNK = 64 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
-_HOOK = "#!/bin/sh\nexec {python} -I -S {script} {kind}\n"
+_HOOK = "#!/bin/sh\nexec {python} -I {script} {kind}\n"
 _PUSH_RULES = ("receive.fsckObjects=true", "receive.hideRefs=refs/pr")
 """A forced push is taken: the Hub's documentation of GitHub Actions does it. Main cannot be
 deleted, as it is what a repository's HEAD names (receive.denyDeleteCurrent)."""

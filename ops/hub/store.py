@@ -28,6 +28,7 @@ from ops.hub.names import checked_name, checked_repository_name
 from ops.hub.repository import Author, Repository, Write
 from ops.hub.timestamp import timestamp
 from ops.hub.volume import Volume
+from ops.hub.xorb import Xorbs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -111,13 +112,17 @@ class Repo:
 
 
 class Store:
-    """All repositories below one folder; nobody else may be at work there when it begins."""
+    """All repositories below one folder; nobody else may be at work there when it begins.
+
+    `xorbs` are what large files are made of that come by Xet.
+    """
 
     def __init__(self, folder: Path):
         self._folder = folder
         self._lock = threading.Lock()
         self._open: dict[Path, Repository] = {}
         self._former: dict[tuple[Kind, str], str] = {}
+        self.xorbs = Xorbs(folder / "xet")
         for name in (_NEW, _GONE):
             shutil.rmtree(folder / name, ignore_errors=True)
         for kind in KINDS:

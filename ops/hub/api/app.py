@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
-from ops.hub.api import account, commits, files, git, lfs, local, pages, refs, repos, spaces
+from ops.hub.api import account, commits, files, git, lfs, local, pages, refs, repos, spaces, xet
 from ops.hub.api.call import endpoint
 from ops.hub.api.route import QuotingRoute
 from ops.hub.errors import HubError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ops.hub.state import HubState
 
-_MODULES = (local, pages, account, spaces, repos, commits, refs, files, git, lfs)
+_MODULES = (local, pages, account, spaces, repos, commits, refs, files, git, lfs, xet)
 """In this order a path finds its handler."""
 
 

@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from ops.hub.api.call import PAGES
+from ops.hub.api.pieces import pieces_of
 from ops.hub.errors import HubError, no_repository, not_logged_in
 from ops.hub.git_http import SERVICES, Service, advertise, answer, install_hook, reply
 
@@ -62,7 +63,7 @@ async def rpc(call: Call, request: Request) -> Response:
         repo.git.git_dir,
         service,
         request.headers.get("git-protocol", ""),
-        request.stream(),
+        pieces_of(request),
         zipped=request.headers.get("content-encoding", "") in ("gzip", "x-gzip"),
     )
     kind = f"application/x-{service}-result"

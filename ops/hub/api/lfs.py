@@ -9,6 +9,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from ops.hub.api.call import PAGES
 from ops.hub.api.git import repo_for_git
+from ops.hub.api.pieces import pieces_of
 from ops.hub.errors import HubError, bad_request
 from ops.hub.lfs import VALID_FOR, Arriving, address, large_file, require_signed
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _MEDIA_TYPE = "application/vnd.git-lfs+json"
 _MOST_OBJECTS = 1000
-_PIECE = 1024 * 1024
 _SIGNED = "{kind:kind}/{owner}/{name}/{oid}/{size:int}/{until:int}/{signature}"
 
 
@@ -80,13 +80,8 @@ async def upload(call: Call, request: Request) -> Response:
     repo, large = await run_in_threadpool(_signed, call, "upload")
     arriving = await run_in_threadpool(Arriving, repo.git.large_path(large), large)
     try:
-        piece = bytearray()
-        async for chunk in request.stream():
-            piece += chunk
-            if len(piece) >= _PIECE:
-                await run_in_threadpool(arriving.write, bytes(piece))
-                piece.clear()
-        await run_in_threadpool(arriving.write, bytes(piece))
+        async for piece in pieces_of(request):
+            await run_in_threadpool(arriving.write, piece)
         await run_in_threadpool(arriving.keep)
     finally:
         await run_in_threadpool(arriving.close)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 from typing import TYPE_CHECKING
@@ -135,10 +136,62 @@ def test_what_belongs_elsewhere_is_refused(
         f"remote: Your push was rejected because it contains {words.removeprefix('contains ')}"
         in refused.stderr
     )
-    assert f"remote:   - {name}" in refused.stderr
+    assert f"remote:   - {name} (ref: refs/heads/main)" in refused.stderr
     (copy.tree / name).unlink()
     assert "Your push was rejected" in copy.push({}).stderr
     assert world.api.space_info(SPACE).sha == before
+
+
+def test_front_matter_that_cannot_be_used_is_refused(world: World, tmp_path: Path) -> None:
+    """The mistake is named; without front matter, or when it is as before, a push is taken."""
+    world.create()
+    before = world.push({})
+    copy = clone(world, tmp_path)
+    refused = copy.push({"README.md": b"---\nsdk: docker\ncolorFrom: teal\n---\n"})
+    assert "remote: Sorry, your push was rejected during YAML metadata" in refused.stderr
+    assert 'remote:  - Error: "colorFrom"' in refused.stderr
+    assert world.api.space_info(SPACE).sha == before
+    assert copy.push({"README.md": b"# Text alone\n"}).returncode == 0
+    file = {"path": "README.md", "content": "---\nsdk: docker\ncolorFrom: teal\n---\n"}
+    by_api = httpx2.post(  # the client would look at the README first
+        f"{world.hub.endpoint}/api/spaces/{SPACE}/commit/main",
+        json={"summary": "bad", "files": [file]},
+        headers={"Authorization": f"Bearer {WRITE}"},
+    )
+    assert copy.git("pull", "--quiet").returncode == 0
+    assert copy.git("rev-parse", "HEAD").stdout.strip() == by_api.json()["commitOid"]
+    assert copy.push({"other": b"1"}).returncode == 0
+
+
+def test_any_name_and_any_ref_is_looked_at(world: World, tmp_path: Path) -> None:
+    """Names with strange separators are no trouble, and a tag hides no binary file."""
+    world.create()
+    world.push({})
+    copy = clone(world, tmp_path)
+    names = {"a\u2028b\x0b c", " leading"}
+    assert copy.push({name: name.encode() for name in names}).returncode == 0
+    assert names <= set(world.api.list_repo_files(SPACE, repo_type="space"))
+    (copy.tree / "binary").write_bytes(b"\0binary")
+    oid = copy.git("hash-object", "-w", "binary").stdout.strip()
+    copy.git("update-ref", "refs/tags/file", oid)
+    refused = copy.git("push", "--quiet", "origin", "refs/tags/file")
+    assert f"  - {oid} (ref: refs/tags/file)" in refused.stderr
+    assert world.api.list_repo_refs(SPACE, repo_type="space").tags == []
+
+
+def test_a_zipped_request_is_read(world: World) -> None:
+    """Git zips what is long; what only claims to be zipped is refused."""
+    world.create()
+    head = world.push({})
+    url = f"{world.hub.endpoint}/spaces/{SPACE}/git-upload-pack"
+    options = {
+        "auth": ("user", WRITE),
+        "headers": {"Content-Encoding": "gzip", "Git-Protocol": "version=2"},
+    }
+    asked = b"0014command=ls-refs\n00010000"
+    reply = httpx2.post(url, content=gzip.compress(asked), **options)
+    assert f"{head} refs/heads/main" in reply.text
+    assert httpx2.post(url, content=asked, **options).status_code == 400
 
 
 def test_a_private_space_is_not_there_for_strangers(world: World, tmp_path: Path) -> None:
