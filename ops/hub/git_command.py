@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ops.adapters.watchdog import WATCHDOG
 from ops.hub.errors import HubError
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Git:
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_LITERAL_PATHSPECS": "1",
+            **WATCHDOG.mark,
         }
         if self.index is not None:
             environment["GIT_INDEX_FILE"] = str(self.index)

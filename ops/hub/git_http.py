@@ -13,6 +13,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ops.adapters.watchdog import WATCHDOG
 from ops.hub.errors import bad_request
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ async def _start(git_dir: Path, service: Service, protocol: str, *options: str) 
         stdout=asyncio.subprocess.PIPE,
         env={
             "PATH": os.environ.get("PATH", os.defpath),
+            **WATCHDOG.mark,
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": os.devnull,
             # The folder is ours, whoever owns it: a Hub may serve what another user made.

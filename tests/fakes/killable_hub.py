@@ -39,7 +39,9 @@ def main() -> None:
             os.open(os.devnull, os.O_RDONLY)
             serve(data, cache)
             os._exit(0)
-        os.waitpid(pid, 0)
+        _, status = os.waitpid(pid, 0)
+        if not os.WIFSIGNALED(status):
+            sys.exit("The Hub has ended by itself.")
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ def routes() -> Iterator[Route]:
     """The paths of this module."""
     yield "/", ["GET"], spaces
     yield f"/{_SPACE}", ["GET"], space
+    yield f"{LOCAL}list", ["GET"], spaces_again
     yield f"{LOCAL}{_SPACE}/logs/{{which}}", ["GET"], logs
     yield f"{LOCAL}{_SPACE}/runtime", ["GET"], runtime
     yield f"{LOCAL}open", ["POST"], invite
@@ -63,8 +64,17 @@ class _Shown:
 
 def spaces(call: Call) -> Response:
     """GET /."""
+    return _list(call, "spaces")
+
+
+def spaces_again(call: Call) -> Response:
+    """GET /_local/list: what is in the page that lists them, for itself."""
+    return _list(call, "list")
+
+
+def _list(call: Call, template: str) -> Response:
     found = [_shown(call, repo) for repo in call.hub.store.all("spaces")]
-    return _page("spaces", spaces=[one for one in found if one is not None], viewer=_viewer(call))
+    return _page(template, spaces=[one for one in found if one is not None], viewer=_viewer(call))
 
 
 def space(call: Call) -> Response:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -33,7 +34,10 @@ def tell(**told):
     print(json.dumps(told), flush=True)
     sys.stdin.readline()
 """
-FAMILY = 'import subprocess, sys; subprocess.run([sys.executable, "-c", "input()"])'
+FAMILY = """
+import subprocess, sys
+subprocess.run([sys.executable, "-c", "import time; time.sleep(600)"])
+"""
 
 
 @contextmanager
@@ -220,3 +224,37 @@ def test_what_a_machine_left_is_removed_for_its_owner(engine: DockerEngine, imag
     finally:
         left.stop()
         kept.stop()
+
+
+def test_marked_processes_go_too() -> None:
+    """Whatever has the mark in its environment is ended, with children in sessions of their own."""
+    text = f"""
+    import subprocess
+    for mark in WATCHDOG.mark.values():
+        WATCHDOG.watch("marked", mark)
+    child = subprocess.Popen(
+        [sys.executable, "-c", {FAMILY!r}], env=WATCHDOG.mark, start_new_session=True
+    )
+    tell(child=child.pid)
+    """
+    with program(text) as (process, told):
+        left = family(told["child"])
+        process.kill()
+        wait_until_ended(left)
+
+
+def test_a_lock_is_held_until_all_has_ended(tmp_path: Path) -> None:
+    """Whoever gets the lock of a process that was killed finds nothing of it running."""
+    path = tmp_path / "lock"
+    text = f"""
+    WATCHDOG.lock(Path({str(path)!r}))
+    child = popen([sys.executable, "-c", {FAMILY!r}], Path("/"), {{}})
+    tell(child=child.pid)
+    """
+    with program(text) as (process, told), path.open("a") as file:
+        left = family(told["child"])
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        process.kill()
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert not any(runs(process) for process in left)

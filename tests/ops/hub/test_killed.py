@@ -6,6 +6,8 @@ import base64
 import json
 import os
 import random
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +24,9 @@ import pytest
 from fakes import killable_hub
 from fakes.processes import wait_until_ended
 from hub_world import CARD, WRITE
+
+from ops.adapters.watchdog import WATCHDOG
+from ops.hub.git_command import Git
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +50,13 @@ import pathlib, sys, time
 time.sleep(0.05)
 pathlib.Path(sys.argv[2]).mkdir()
 """
-DOCKERFILE = "FROM python:3.11-slim\nARG KILL_TEST\n"
+SPACE = {
+    "README.md": CARD.decode(),
+    "Dockerfile": "FROM python:3.11-slim\nARG KILL_TEST\n",
+    "space_app/__init__.py": "",
+    "space_app/__main__.py": APP,
+    "space_app/export.py": EXPORT,
+}
 
 
 @dataclass
@@ -121,7 +132,6 @@ class Writer:
     name: str
     commit: Callable[[str, str], str | None]
     acknowledged: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
 
     def write(self, endpoint: str, until: threading.Event) -> None:
         """Commit until told, or until nobody answers."""
@@ -219,27 +229,15 @@ def test_killed_fifty_times(hub: Hub, tmp_path: Path) -> None:
     It is killed at random moments of commits, pushes, builds and starts; of what it had started
     itself nothing is left.
     """
-    space = {
-        "README.md": CARD.decode(),
-        "Dockerfile": DOCKERFILE,
-        "space_app/__init__.py": "",
-        "space_app/__main__.py": APP,
-        "space_app/export.py": EXPORT,
-    }
     (tmp_path / "clone").mkdir()
     writers = [
-        Writer("spaces", "app", by_api(space)),
+        Writer("spaces", "app", by_api(SPACE)),
         Writer("models", "data", by_api({})),
         Writer("models", "pushed", by_git(tmp_path / "clone")),
     ]
-    for name, more in (
-        ("app", {"type": "space", "sdk": "docker", "variables": [mark(hub)]}),
-        ("data", {"type": "model"}),
-        ("pushed", {"type": "model"}),
-    ):
-        asked = {"name": name, **more}
-        reply = httpx2.post(f"{hub.endpoint}/api/repos/create", json=asked, headers=HEADERS)
-        assert reply.status_code == 200, reply.text
+    create(hub, "app", type="space", sdk="docker", variables=[mark(hub)])
+    create(hub, "data", type="model")
+    create(hub, "pushed", type="model")
     moments = random.Random(SEED)  # noqa: S311 -- no secret
     seen = 0
     for _ in range(KILLS):
@@ -255,6 +253,76 @@ def test_killed_fifty_times(hub: Hub, tmp_path: Path) -> None:
             assert set(writer.acknowledged) <= set(kept), f"{writer.name} lost a commit"
             hub.git(writer.kind, writer.name, "fsck", "--no-dangling", "--no-progress")
     assert seen > KILLS / 5, "it was never killed while something of its own ran"
+
+
+def test_git_is_marked(hub: Hub) -> None:
+    """What git does for the API and for a push can be found, and ended, when the Hub is gone."""
+    create(hub, "pushed", type="model")
+    host, _, port = hub.endpoint.removeprefix("http://").partition(":")
+    token = _base64(f"me:{WRITE}")
+    opened = (
+        "POST /me/pushed/git-receive-pack HTTP/1.1",
+        f"Host: {host}",
+        f"Authorization: Basic {token}",
+        "Content-Type: application/x-git-receive-pack-request",
+        "Transfer-Encoding: chunked",
+    )
+    with socket.create_connection((host, int(port))) as pushing:
+        pushing.sendall("\r\n".join((*opened, "", "1\r\n0\r\n")).encode())
+        until = time.monotonic() + 20
+        children = psutil.Process(hub.pid).children
+        while not (found := [child for child in children() if child.name() == "git"]):
+            assert time.monotonic() < until, "git has not been started"
+        environment = found[0].environ()
+    [mark] = [name for name in WATCHDOG.mark if name in environment]
+    assert environment[mark].startswith(f"{hub.pid}-")
+    shown = Git(hub.data).run("-c", "alias.show-environment=!env", "show-environment")
+    assert f"{mark}={WATCHDOG.mark[mark]}".encode() in shown.splitlines()
+
+
+def test_the_command_serves_on_and_leaves_nothing(tmp_path: Path) -> None:
+    """`ops hub serve` goes on when a process of its own ends; killed, it takes its apps along."""
+    serve = ["--json", "hub", "serve", "--runner", "process", "--port", "0", "--data", "hub"]
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(killable_hub.__file__).parents[2]),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+    (tmp_path / "token").write_text(WRITE)
+    (tmp_path / "clone").mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-m", "ops", *serve, "--token", "token"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as starter:
+        said = "".join(iter(_of(starter.stdout).readline, "}\n")) + "}"
+        hub = Hub(tmp_path / "hub", starter, pid=starter.pid, endpoint=json.loads(said)["endpoint"])
+        try:
+            create(hub, "app", type="space", sdk="docker", variables=[mark(hub)])
+            create(hub, "pushed", type="model")
+            pushes = Writer("models", "pushed", by_git(tmp_path / "clone"))
+            assert pushes.write_once(hub.endpoint)
+            assert Writer("spaces", "app", by_api(SPACE)).write_once(hub.endpoint)
+            until = time.monotonic() + 60
+            while not any("space_app" in process.cmdline() for process in hub.started()):
+                assert time.monotonic() < until, hub.started()
+                time.sleep(0.05)
+            with at_work([pushes], hub):
+                for _ in range(500):  # as at a push's end, when that meets the thread which waits
+                    starter.send_signal(signal.SIGCHLD)
+                    time.sleep(0.001)
+            assert pushes.write_once(hub.endpoint), "it has ended"
+        finally:
+            hub.kill()
+
+
+def create(hub: Hub, name: str, **asked: object) -> None:
+    """Make a repository."""
+    url, body = f"{hub.endpoint}/api/repos/create", {"name": name, **asked}
+    reply = httpx2.post(url, json=body, headers=HEADERS)
+    assert reply.status_code == 200, reply.text
 
 
 def mark(hub: Hub) -> dict[str, str]:

@@ -288,11 +288,13 @@ def test_a_visit_keeps_it_awake(tmp_path: Path) -> None:
         world.push({})
         world.wait_for_stage("RUNNING")
         reply = pool.submit(httpx2.get, f"{world.url()}/slow", headers=OPEN, timeout=60)
-        assert entered.wait(20)
-        world.api.set_space_sleep_time(SPACE, 0)
-        time.sleep(1.2)  # the Space looks twice a second
-        assert world.api.get_space_runtime(SPACE).stage == "RUNNING"
-        leave.set()
+        try:
+            assert entered.wait(20)
+            world.api.set_space_sleep_time(SPACE, 0)
+            time.sleep(1.2)  # the Space looks twice a second
+            assert world.api.get_space_runtime(SPACE).stage == "RUNNING"
+        finally:
+            leave.set()
         assert reply.result().text == "done"
         world.wait_for_stage("SLEEPING")
 
