@@ -20,15 +20,20 @@ def checked_name(name: Any) -> str:
     return name
 
 
+def can_be_repository_name(name: str) -> bool:
+    """Whether a repository, or its owner, can have that name."""
+    if "--" in name or ".." in name or name.lower().endswith(".git"):
+        return False
+    return _REPOSITORY.fullmatch(name) is not None
+
+
 def checked_repository_name(name: Any) -> str:
     """The name of a repository, without its owner; raises HubError when it cannot be one."""
-    if not isinstance(name, str) or not _REPOSITORY.fullmatch(name):
+    if not isinstance(name, str) or not can_be_repository_name(name):
         raise bad_request(
             "A repository's name has 1 to 96 letters, digits, -, _ and ., "
-            "and does not begin or end with - or ."
+            "does not begin or end with - or ., nor end with .git, and holds no -- or .."
         )
-    if "--" in name or ".." in name or name.lower().endswith(".git"):
-        raise bad_request("A repository's name cannot hold -- or .., nor end with .git")
     return name
 
 

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from ops.errors import OpsError
 from ops.hub.attributes import ATTRIBUTES, FIRST_ATTRIBUTES
 from ops.hub.errors import HubError, no_repository
-from ops.hub.names import checked_name, checked_repository_name
+from ops.hub.names import can_be_repository_name, checked_name, checked_repository_name
 from ops.hub.repository import Author, Repository, Write
 from ops.hub.timestamp import timestamp
 from ops.hub.volume import Volume
@@ -260,7 +260,7 @@ class Store:
         return settings
 
     def _path(self, kind: Kind, owner: str, name: str) -> Path:
-        if {owner, name} & {"", ".", ".."} or any(c in owner + name for c in "/\0"):
+        if not can_be_repository_name(owner) or not can_be_repository_name(name):
             raise no_repository()
         return self._folder / kind / owner / name
 
