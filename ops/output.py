@@ -6,17 +6,18 @@ import json
 import time
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.live import Live
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ops.bench import Benched, Latency, Throughput
     from ops.connect import Connected
@@ -54,6 +55,10 @@ class Output:
             self._out.out(json.dumps(data, indent=2, ensure_ascii=False))
         else:
             self._out.out(text)
+
+    def line(self, text: str, data: Any) -> None:
+        """A line of a result that has no end: text for people, an object a line with --json."""
+        self._out.out(json.dumps(data, ensure_ascii=False) if self.as_json else text)
 
     def say(self, text: str) -> None:
         """One line of progress."""
@@ -145,10 +150,32 @@ class Output:
         if self.as_json:
             self.result("", asdict(status))
             return
-        table = Table.grid(padding=(0, 2))
-        for name, value in _facts(status):
-            table.add_row(Text(name, style="bold"), Text(value))
-        self._out.print(table)
+        self._out.print(_table(status))
+
+    def watching(self, statuses: Iterable[Status]) -> None:
+        """A Space again and again: drawn anew on a terminal, what changes a line elsewhere."""
+        if self._out.is_terminal and not self.as_json:
+            with Live(console=self._out, auto_refresh=False) as live:
+                for status in statuses:
+                    live.update(_table(status), refresh=True)
+            return
+        before: Status | None = None
+        for status in statuses:
+            # How long an answer took is another number each time, and no change.
+            now = replace(status, latency_ms=None)
+            if now != before:
+                self._changed(status, before)
+            before = now
+
+    def _changed(self, status: Status, before: Status | None) -> None:
+        if self.as_json:
+            self.line("", asdict(status))
+            return
+        known = set(_facts(before)) if before is not None else set()
+        facts = _facts(status if before is None else replace(status, latency_ms=None))
+        for name, value in facts:
+            if (name, value) not in known:
+                self.line(f"{name:<14} {value}", None)
 
     def snippets(self, connected: Connected, **more: Any) -> None:
         """What to paste on stdout, as it is; what to know about it on stderr."""
@@ -225,17 +252,54 @@ def _rates(found: Throughput) -> Iterator[str]:
     yield str(found.refused)
 
 
+def _table(status: Status) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for name, value in _facts(status):
+        table.add_row(Text(name, style="bold"), Text(value))
+    return table
+
+
 def _facts(status: Status) -> Iterator[tuple[str, str]]:
     yield "Space", f"{status.repo_id} ({'private' if status.private else 'not private'})"
     yield "stage", status.stage
     if status.error_message:
         yield "error", status.error_message
     if status.healthy is not None:
-        yield "answers", "healthy" if status.healthy else "not healthy"
+        took = "" if status.latency_ms is None else f" in {status.latency_ms:.0f} ms"
+        yield "answers", ("healthy" if status.healthy else "not healthy") + took
     yield "URL", status.url
     yield "hardware", status.hardware or "none yet"
+    yield "cost", _cost(status)
+    yield "sleeps", _sleeps(status.sleep_time)
     yield "runs commit", (status.running_commit or "none")[:8]
-    yield "newest commit", status.newest_commit[:8]
+    yield "wanted commit", status.newest_commit[:8]
+    yield "last release", _release(status)
+
+
+def _cost(status: Status) -> str:
+    """The price of the hardware, which runs without sleep; what is idle is not billed."""
+    if status.cost_per_hour is None or status.cost_per_month is None:
+        return "the Hub does not tell"
+    if not status.cost_per_hour:
+        return "free"
+    idle = f"nothing while {status.stage}; else " if status.idle else ""
+    hour, month = f"${status.cost_per_hour:.2f}", f"${status.cost_per_month:,.2f}"
+    return f"{idle}{hour} an hour, {month} a month"
+
+
+def _sleeps(seconds: int | None) -> str:
+    if seconds is None or seconds < 0:
+        return "never"
+    minutes, rest = divmod(seconds, 60)
+    shown = f"{seconds} s" if rest else f"{minutes // 60} h {minutes % 60} min"
+    return f"after {shown.removesuffix(' 0 min').removeprefix('0 h ')} without a request"
+
+
+def _release(status: Status) -> str:
+    if status.release is None or status.release_commit is None:
+        return "none"
+    other = "" if status.release_commit == status.newest_commit else ", not the wanted commit"
+    return f"{status.release} ({status.release_commit[:8]}{other})"
 
 
 def _measured(report: Report) -> Iterator[tuple[str, str]]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import httpx2
 
-from ops.errors import ConfigError, Exit
+from ops.errors import Exit
+from ops.find_space import find_space
+from ops.plan import HOURS_A_MONTH, releases
 from ops.probe import Probe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from ops.adapters.hf_hub import Hub
     from ops.probe import Access
 
@@ -19,7 +24,13 @@ _IDLE = ("PAUSED", "SLEEPING", "STOPPED")
 
 @dataclass(frozen=True)
 class Status:
-    """A Space at one moment. `healthy` is None when it does not run, so was not asked."""
+    """A Space at one moment. `healthy` is None when it does not run, so was not asked.
+
+    `newest_commit` is the one that is wanted, `release_commit` that of the last release. Costs are
+    dollars while it runs, for a month without sleep; None where the Hub tells no price.
+    `sleep_time` is seconds without a request, None or -1 for never. `latency_ms` is that of one
+    GET /health, None when nothing answered.
+    """
 
     repo_id: str
     url: str
@@ -30,6 +41,17 @@ class Status:
     newest_commit: str
     error_message: str | None
     healthy: bool | None
+    latency_ms: float | None
+    sleep_time: int | None
+    cost_per_hour: float | None
+    cost_per_month: float | None
+    release: str | None
+    release_commit: str | None
+
+    @property
+    def idle(self) -> bool:
+        """Whether it does not run because it was stopped, and costs nothing."""
+        return self.stage in _IDLE
 
     @property
     def exit_code(self) -> Exit:
@@ -38,7 +60,7 @@ class Status:
             return Exit.SPACE_CONFIG
         if self.stage == "BUILD_ERROR":
             return Exit.BUILD
-        if self.stage in _IDLE:
+        if self.idle:
             return Exit.NOT_RUNNING
         return Exit.DONE if self.healthy else Exit.UNHEALTHY
 
@@ -49,14 +71,34 @@ def status(hub: Hub, repo_id: str, access: Access) -> Status:
     Raises:
         ConfigError: there is no such Space.
     """
-    name = repo_id if "/" in repo_id else f"{hub.account().name}/{repo_id}"
-    space = hub.space(name)
-    if space is None:
-        raise ConfigError(
-            f"There is no Space {name} on {hub.endpoint}, or this token may not see it.",
-            next_step="ops deploy creates it.",
-        )
+    return _status(hub, repo_id, access, hub.flavours())
+
+
+def statuses(hub: Hub, repo_id: str, access: Access, *, every: float = 2) -> Iterator[Status]:
+    """Look again and again, `every` so many seconds. Prices are asked for once.
+
+    Raises:
+        ConfigError: there is no such Space, or no longer.
+    """
+    prices = hub.flavours()
+    name = repo_id
+    while True:
+        found = _status(hub, name, access, prices)
+        name = found.repo_id
+        yield found
+        time.sleep(every)
+
+
+def _status(hub: Hub, repo_id: str, access: Access, prices: Mapping[str, float | None]) -> Status:
+    space = find_space(hub, repo_id)
+    name = space.repo_id
     runtime = hub.runtime(name)
+    tags = hub.tags(name)
+    release = next(reversed(releases(tags)), None)
+    hourly = prices.get(runtime.hardware) if runtime.hardware else None
+    healthy, latency = None, None
+    if runtime.stage.startswith("RUNNING"):
+        healthy, latency = _probed(space.url, access)
     return Status(
         repo_id=name,
         url=space.url,
@@ -66,14 +108,23 @@ def status(hub: Hub, repo_id: str, access: Access) -> Status:
         running_commit=runtime.commit,
         newest_commit=space.commit,
         error_message=runtime.error_message,
-        healthy=_healthy(space.url, access) if runtime.stage.startswith("RUNNING") else None,
+        healthy=healthy,
+        latency_ms=latency,
+        sleep_time=runtime.sleep_time,
+        cost_per_hour=hourly,
+        cost_per_month=None if hourly is None else hourly * HOURS_A_MONTH,
+        release=release,
+        release_commit=tags[release] if release is not None else None,
     )
 
 
-def _healthy(url: str, access: Access) -> bool:
+def _probed(url: str, access: Access) -> tuple[bool, float | None]:
+    """Whether it is healthy, and the milliseconds that its answer took."""
     try:
         with Probe(url, access, timeout=10) as probe:
             probe.choose_header()
-            return probe.request("GET", "/health").status_code == httpx2.codes.OK
+            started = time.monotonic()
+            healthy = probe.request("GET", "/health").status_code == httpx2.codes.OK
+            return healthy, round((time.monotonic() - started) * 1000, 1)
     except httpx2.TransportError:
-        return False
+        return False, None

@@ -60,7 +60,7 @@ def wait_until_running(
             hub.restart(repo_id)
             woken = True
         elif moved or waited > patience.settle:
-            _raise_if_ended(hub, repo_id, runtime)
+            raise_if_ended(hub, repo_id, runtime)
         time.sleep(patience.poll)
     raise TimedOut(
         f"{repo_id} does not run commit {commit[:8]} after {patience.limit:.0f} s; "
@@ -70,7 +70,8 @@ def wait_until_running(
     )
 
 
-def _raise_if_ended(hub: Hub, repo_id: str, runtime: Runtime) -> None:
+def raise_if_ended(hub: Hub, repo_id: str, runtime: Runtime) -> None:
+    """Raise what `wait_until_running` raises for a stage that waiting does not help."""
     said = f": {runtime.error_message}" if runtime.error_message else "."
     if runtime.stage in _REFUSED:
         raise SpaceConfigError(

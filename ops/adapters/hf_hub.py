@@ -7,10 +7,11 @@ failure of the client is translated here, once, into `ops.errors`.
 from __future__ import annotations
 
 import functools
+import json
 import secrets
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +26,9 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils._datetime import parse_datetime
+from huggingface_hub.utils._headers import build_hf_headers
+from huggingface_hub.utils._http import hf_raise_for_status
 
 from ops.adapters.retries import Retries
 from ops.errors import ConfigError, Conflict, HubUnreachable, NotAllowed, OpsError
@@ -33,12 +37,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from huggingface_hub import SpaceRuntime
+
     from ops.config import Visibility
 
 T = TypeVar("T")
 
 _TIMEOUT = httpx2.Timeout(60, connect=20)
 _TOKENS_PAGE = "https://huggingface.co/settings/tokens"
+_LIBRARY = "embedding-space"
+
+_QUIET = 5.0
+"""Seconds without an event after which a log that is not followed is at its end, as the client
+has it; `_SILENT` is for one that is followed, where the Hub sends something now and then."""
+_SILENT = 120.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,14 @@ class SpaceState:
     commit: str
     private: bool
     url: str
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line of a log, without its newline, and when the Hub took it down."""
+
+    time: datetime
+    text: str
 
 
 @dataclass(frozen=True)
@@ -151,9 +171,7 @@ class Hub:
         self.endpoint = endpoint.rstrip("/")
         self.token = token
         self._retries = retries or Retries()
-        self._api = HfApi(
-            endpoint=self.endpoint, token=token or False, library_name="embedding-space"
-        )
+        self._api = HfApi(endpoint=self.endpoint, token=token or False, library_name=_LIBRARY)
 
     def __repr__(self) -> str:
         return f"Hub({self.endpoint!r})"
@@ -326,26 +344,80 @@ class Hub:
 
     def runtime(self, repo_id: str) -> Runtime:
         """What the Space is doing now."""
-        runtime = self._ask(
-            f"ask for the stage of {repo_id}", lambda: self._api.get_space_runtime(repo_id)
-        )
-        return Runtime(
-            stage=str(runtime.stage),
-            commit=runtime.raw.get("sha"),
-            hardware=runtime.requested_hardware or runtime.hardware,
-            sleep_time=runtime.sleep_time,
-            error_message=runtime.raw.get("errorMessage"),
+        return _runtime(
+            self._ask(
+                f"ask for the stage of {repo_id}", lambda: self._api.get_space_runtime(repo_id)
+            )
         )
 
-    def restart(self, repo_id: str) -> None:
-        """Start the Space again; also wakes a paused one."""
-        self._do(f"restart {repo_id}", lambda: self._api.restart_space(repo_id))
+    def restart(self, repo_id: str, *, factory: bool = False) -> Runtime:
+        """Start the Space again, also a paused one; `factory` builds it anew without any cache."""
+        return _runtime(
+            self._do(
+                f"restart {repo_id}",
+                lambda: self._api.restart_space(repo_id, factory_reboot=factory),
+            )
+        )
+
+    def pause(self, repo_id: str) -> Runtime:
+        """Stop the Space until it is restarted."""
+        return _runtime(self._do(f"pause {repo_id}", lambda: self._api.pause_space(repo_id)))
+
+    def delete_space(self, repo_id: str) -> None:
+        """Remove the Space with all that is in it, for ever."""
+
+        def gone() -> object:
+            return None if self._api.repo_exists(repo_id, repo_type="space") else True
+
+        def delete() -> object:
+            self._api.delete_repo(repo_id, repo_type="space")
+            return True
+
+        self._do(f"delete {repo_id}", delete, gone)
 
     def logs(self, repo_id: str, *, build: bool, follow: bool = False) -> Iterator[str]:
         """Lines of the build's or the app's log, without their newlines."""
         with self._translated(f"read the logs of {repo_id}"):
             for text in self._api.fetch_space_logs(repo_id, build=build, follow=follow):
                 yield from text.rstrip("\n").split("\n")
+
+    @contextmanager
+    def log(
+        self, repo_id: str, *, build: bool, follow: bool, tail: int | None = None
+    ) -> Iterator[Iterator[LogLine]]:
+        """The build's or the app's log from its beginning, or its last `tail` lines.
+
+        With `follow` it goes on with what comes. The client's own reader tells no times, by which
+        alone it can be known where to go on after a lost connection, and passes no `tail`, which
+        is in the Hub's description.
+
+        Raises:
+            HubUnreachable: it could not be opened, or, at any line, the connection was lost.
+        """
+        http = huggingface_hub.get_session()
+        request = http.build_request(
+            "GET",
+            f"{self.endpoint}/api/spaces/{repo_id}/logs/{'build' if build else 'run'}",
+            params={} if tail is None else {"tail": tail},
+            headers={
+                **build_hf_headers(token=self.token or False, library_name=_LIBRARY),
+                "Accept-Encoding": "identity",  # a compressed stream comes late
+            },
+            timeout=httpx2.Timeout(60, connect=20, read=_SILENT if follow else _QUIET),
+        )
+
+        def opened() -> httpx2.Response:
+            response = http.send(request, stream=True)
+            if not response.is_success:
+                response.read()
+                hf_raise_for_status(response)
+            return response
+
+        with (
+            self._translated(f"read the logs of {repo_id}"),
+            closing(self._retries.read(opened)) as response,
+        ):
+            yield _log_lines(response) if follow else _lines_so_far(response)
 
     def variables(self, repo_id: str) -> dict[str, str]:
         """Name -> value of the Space's variables."""
@@ -539,6 +611,57 @@ def _account(who: dict[str, Any]) -> Account:
 
 
 _READERS = frozenset({"read", "no_access"})
+
+
+def _runtime(told: SpaceRuntime) -> Runtime:
+    return Runtime(
+        stage=str(told.stage),
+        commit=told.raw.get("sha"),
+        hardware=told.requested_hardware or told.hardware,
+        sleep_time=told.sleep_time,
+        error_message=told.raw.get("errorMessage"),
+    )
+
+
+def _log_events(response: httpx2.Response) -> Iterator[tuple[datetime, str]]:
+    """Time and text of server-sent events `data: {"data": ..., "timestamp": ...}`."""
+    for event in response.iter_lines():
+        if not event.startswith("data: {"):
+            continue
+        try:
+            told = json.loads(event.removeprefix("data: "))
+            time, text = parse_datetime(told["timestamp"]), told["data"]
+        except (ValueError, KeyError):
+            continue  # cut off in the middle
+        yield time, text
+
+
+def _log_lines(response: httpx2.Response) -> Iterator[LogLine]:
+    """Everything as it comes."""
+    for time, text in _log_events(response):
+        yield from _split(time, text)
+
+
+def _split(time: datetime, text: str) -> Iterator[LogLine]:
+    """An event's lines; one without even a newline has none."""
+    if text:
+        for line in text.removesuffix("\n").split("\n"):
+            yield LogLine(time, line)
+
+
+def _lines_so_far(response: httpx2.Response) -> Iterator[LogLine]:
+    """What is there already: up to the first line after the reply's own time, or to silence."""
+    until = None
+    if date := response.headers.get("date"):
+        # The header has whole seconds.
+        until = parsedate_to_datetime(date) + timedelta(seconds=1)
+    try:
+        for time, text in _log_events(response):
+            if until is not None and time > until:
+                return
+            yield from _split(time, text)
+    except httpx2.ReadTimeout:
+        return
 
 
 def _licence(value: Any) -> str | None:

@@ -14,16 +14,13 @@ import click
 
 from ops import __version__
 from ops.cli import author, hub, local, release, run, use
-from ops.cli.context import Globals
+from ops.cli.context import INTERRUPTED, Globals
 from ops.errors import OpsError
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from ops.output import Output
-
-INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
 
 
 class _Cli(click.Group):
@@ -96,6 +93,12 @@ for _command in (
     release.plan,
     release.deploy,
     run.status,
+    run.logs,
+    run.restart,
+    run.pause,
+    run.wake,
+    run.open_,
+    run.destroy,
     use.connect,
 ):
     cli.add_command(_command)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from ops.secret_values import SecretReader
 
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C: 128 + SIGINT, as shells have it."""
+
+
 @dataclass(frozen=True)
 class Globals:
     """The options that come before the command."""
@@ -75,6 +79,15 @@ def access_to(url: str) -> Access:
         hub_token=stored_token() if is_space_or_local(url) else None,
         app_key=os.environ.get("EMBED_API_KEY") or None,
     )
+
+
+@contextmanager
+def until_interrupted() -> Iterator[None]:
+    """What has no end of its own: Ctrl-C ends it, and there is nothing to say about that."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
 
 
 @contextmanager

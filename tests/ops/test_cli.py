@@ -125,7 +125,9 @@ def test_init_validate_and_render(tmp_path: Path) -> None:
     assert "changed: Dockerfile" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["deploy", "status"])
+@pytest.mark.parametrize(
+    "command", ["deploy", "destroy", "logs", "open", "pause", "restart", "status", "wake"]
+)
 def test_no_token_is_said_in_one_line(folder: Path, command: str) -> None:
     """What is missing is in the first line; the exit code is 9."""
     done = run(command, folder=folder)

@@ -12,11 +12,29 @@ from ops.errors import BuildFailed, Exit
 from ops.output import Output
 from ops.probe import ServerInfo
 from ops.smoke_test import CheckResult, Measurements, Report
+from ops.status import Status
 
 INFO = ServerInfo("me/[m]", 3, "", "", 10, 2048, 512, "f" * 64, api_key_required=False)
 PASSED = CheckResult("page", "passed", "40 bytes of HTML", 0.012)
 FAILED = CheckResult("batch", "failed", "[red]differs[/red]", 0.5)
 REPORT = Report("docker:x", INFO, (PASSED, FAILED), Measurements(1.25, 10.0, 20.0, 300_000_000))
+STATUS = Status(
+    repo_id="me/[app]",
+    url="http://x",
+    private=True,
+    stage="RUNNING",
+    hardware="cpu-upgrade",
+    running_commit="a" * 40,
+    newest_commit="b" * 40,
+    error_message=None,
+    healthy=True,
+    latency_ms=12.3,
+    sleep_time=5400,
+    cost_per_hour=0.03,
+    cost_per_month=21.9,
+    release="release-2",
+    release_commit="a" * 40,
+)
 ERROR = BuildFailed(
     "The build failed at [RUN pip].",
     cause="No [network].",
@@ -258,3 +276,56 @@ def test_report_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert data["info"]["model"] == "me/[m]"
     Output(as_json=True).report(replace(REPORT, checks=(PASSED,)))
     assert json.loads(capsys.readouterr().out)["passed"] is True
+
+
+def test_status_says_what_it_means(capsys: pytest.CaptureFixture[str]) -> None:
+    """Costs, times and commits in words; what is not known is not made up."""
+    Output().status(STATUS)
+    shown = capsys.readouterr().out
+    assert "me/[app] (private)" in shown
+    assert "healthy in 12 ms" in shown
+    assert "  $0.03 an hour, $21.90 a month" in shown
+    assert "after 1 h 30 min without a request" in shown
+    assert "release-2 (aaaaaaaa, not the wanted commit)" in shown
+    Output().status(
+        replace(STATUS, stage="PAUSED", healthy=None, sleep_time=-1, release_commit="b" * 40)
+    )
+    shown = capsys.readouterr().out
+    assert "nothing while PAUSED; else $0.03 an hour" in shown
+    assert re.search(r"sleeps +never", shown)
+    assert "release-2 (bbbbbbbb)" in shown
+    Output().status(replace(STATUS, cost_per_hour=None, cost_per_month=None, release=None))
+    shown = capsys.readouterr().out
+    assert "the Hub does not tell" in shown
+    assert "none" in shown
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_watching_prints_what_changes(capsys: pytest.CaptureFixture[str], *, as_json: bool) -> None:
+    """How long an answer took is no change; with --json a change is the whole, on one line."""
+    slower = replace(STATUS, latency_ms=99.9)
+    ended = replace(STATUS, stage="RUNTIME_ERROR", healthy=None, latency_ms=None)
+    output = Output(as_json=as_json)
+    output.watching([STATUS, slower, slower])
+    whole = capsys.readouterr().out.splitlines()
+    assert len(whole) == (1 if as_json else 10)
+    output.watching([STATUS, slower, ended, ended])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[: len(whole)] == whole
+    fresh = lines[len(whole) :]
+    if as_json:
+        assert [json.loads(line)["stage"] for line in fresh] == ["RUNTIME_ERROR"]
+    else:
+        assert [line.split() for line in fresh] == [["stage", "RUNTIME_ERROR"]]
+
+
+def test_watching_draws_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There the whole is drawn anew each time, in place."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    Output().watching([STATUS, replace(STATUS, stage="PAUSED")])
+    shown = capsys.readouterr().out
+    assert shown.count("wanted commit") >= 2
+    assert "PAUSED" in shown
+    assert "\x1b[" in shown

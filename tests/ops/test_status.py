@@ -10,7 +10,7 @@ from hub_world import SPACE, WRITE, hub_world
 from ops.adapters.hf_hub import Hub
 from ops.errors import ConfigError, Exit
 from ops.probe import Access
-from ops.status import Status, status
+from ops.status import Status, status, statuses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +54,62 @@ def test_each_state_has_its_exit_code(world: World) -> None:
     world.api.pause_space(SPACE)
     world.wait_for_stage("PAUSED")
     assert look(world).exit_code == Exit.NOT_RUNNING
+
+
+def test_it_says_what_it_costs_and_when_it_sleeps(world: World) -> None:
+    """The price is that of its hardware, by the Hub's own list; an idle Space shows that it is."""
+    world.create(space_hardware="cpu-upgrade", space_sleep_time=3600)
+    world.push({})
+    world.wait_for_stage("RUNNING")
+    found = look(world)
+    assert (found.hardware, found.sleep_time, found.idle) == ("cpu-upgrade", 3600, False)
+    assert found.cost_per_hour == pytest.approx(0.03)
+    assert found.cost_per_month == pytest.approx(0.03 * 730)
+    world.api.pause_space(SPACE)
+    world.wait_for_stage("PAUSED")
+    found = look(world)
+    assert found.idle
+    assert (found.healthy, found.latency_ms) == (None, None)
+
+
+def test_the_last_release_is_not_always_what_is_wanted(world: World) -> None:
+    """The release of the highest number, with its commit, beside the newest commit."""
+    world.create()
+    world.wait_for_stage("NO_APP_FILE")
+    assert (look(world).release, look(world).cost_per_hour) == (None, 0)
+    first = world.push({})
+    for name in ("release-9", "release-10", "v2"):
+        world.api.create_tag(SPACE, tag=name, revision=first, repo_type="space")
+    second = world.push({"VERSION": b"2"})
+    found = look(world)
+    assert (found.release, found.release_commit) == ("release-10", first)
+    assert found.newest_commit == second
+
+
+def test_a_probe_is_timed(world: World) -> None:
+    """What answers has a latency, be it healthy or not; what does not answer has none."""
+    world.create()
+    world.push({})
+    world.wait_for_stage("RUNNING")
+    assert (look(world).latency_ms or 0) > 0
+    world.runner.started[-1].stop()
+    gone = look(world)
+    assert not gone.healthy
+
+
+def test_looking_again_asks_for_less(world: World) -> None:
+    """Prices and the owner's name are asked for once, however long somebody watches."""
+    world.create()
+    world.wait_for_stage("NO_APP_FILE")
+    found = statuses(Hub(world.hub.endpoint, WRITE), "app", Access(hub_token=WRITE), every=0.01)
+    assert next(found).stage == "NO_APP_FILE"
+    world.hub.faults.mark()
+    assert next(found).repo_id == SPACE
+    asked = {seen.path for seen in world.hub.faults.seen}
+    assert not asked & {"/api/whoami-v2", "/api/spaces/hardware"}
+    world.api.delete_repo(SPACE, repo_type="space")
+    with pytest.raises(ConfigError, match="no Space"):
+        next(found)
 
 
 def test_no_such_space(world: World) -> None:

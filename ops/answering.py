@@ -1,0 +1,52 @@
+"""Waits until a Space runs its newest commit and answers."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ops.probe import Access, Probe
+from ops.watch import Patience, raise_if_ended, wait_until_running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ops.adapters.hf_hub import Hub, SpaceState
+    from ops.runner import Log
+
+_HEALTH_LIMIT = 180.0
+"""Seconds that the server has for its first answer, once the Hub says that it runs."""
+
+
+def wait_until_answering(
+    hub: Hub, space: SpaceState, *, say: Log, patience: Patience, limit: float = _HEALTH_LIMIT
+) -> float:
+    """Wait; returns the seconds that it took. An idle Space is started.
+
+    Raises:
+        SpaceConfigError, BuildFailed, Unhealthy, NotRunning: it ended instead.
+        TimedOut: it does not run within `patience`, or does not answer within `limit` seconds.
+    """
+    started = time.monotonic()
+    wait_until_running(hub, space.repo_id, space.commit, say=say, patience=patience)
+    # The token goes only where it is needed.
+    access = Access(hub_token=hub.token if space.private else None)
+    with Probe(space.url, access) as probe:
+        probe.choose_header()
+        probe.wait_until_healthy(
+            limit=limit, still_running=_still_running(hub, space, patience.poll)
+        )
+    return time.monotonic() - started
+
+
+def _still_running(hub: Hub, space: SpaceState, every: float) -> Callable[[], None]:
+    """What raises when the Space has ended; asks the Hub now and then only."""
+    asked = time.monotonic()
+
+    def look() -> None:
+        nonlocal asked
+        if time.monotonic() - asked >= every:
+            asked = time.monotonic()
+            raise_if_ended(hub, space.repo_id, hub.runtime(space.repo_id))
+
+    return look
