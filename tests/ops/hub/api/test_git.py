@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
+from git_user import git_environment
 from hub_world import CARD, OTHER, READ, SPACE, WRITE
 
 if TYPE_CHECKING:
@@ -23,19 +24,7 @@ class Clone:
     def __init__(self, folder: Path, url: str, token: str | None):
         self.folder = folder
         folder.mkdir(parents=True)
-        askpass = folder / "askpass"
-        askpass.write_text('#!/bin/sh\ncase "$1" in U*) echo user;; *) echo "$HUB_TOKEN";; esac\n')
-        askpass.chmod(0o700)
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_TERMINAL_PROMPT": "0",
-            **{f"GIT_{who}_NAME": "Somebody" for who in ("AUTHOR", "COMMITTER")},
-            **{f"GIT_{who}_EMAIL": "s@example.org" for who in ("AUTHOR", "COMMITTER")},
-        }
-        if token is not None:
-            self._environment |= {"GIT_ASKPASS": str(askpass), "HUB_TOKEN": token}
+        self._environment = git_environment(folder, token)
         self.tree = folder / "clone"
         self.cloned = self._git("clone", "--quiet", url, str(self.tree), at=folder)
 

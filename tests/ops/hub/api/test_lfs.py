@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
+from git_user import git_environment
 from hub_world import OTHER, READ, SPACE, WRITE
 from huggingface_hub import hf_hub_download
 
@@ -186,19 +187,7 @@ class Git:
 
     def __init__(self, folder: Path):
         self._folder = folder
-        askpass = folder / "askpass"
-        askpass.write_text('#!/bin/sh\ncase "$1" in U*) echo user;; *) echo "$HUB_TOKEN";; esac\n')
-        askpass.chmod(0o700)
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_ASKPASS": str(askpass),
-            "HUB_TOKEN": WRITE,
-            **{f"GIT_{who}_NAME": "Somebody" for who in ("AUTHOR", "COMMITTER")},
-            **{f"GIT_{who}_EMAIL": "s@example.org" for who in ("AUTHOR", "COMMITTER")},
-        }
+        self._environment = git_environment(folder, WRITE)
         if shutil.which("git-lfs") is not None:
             self("lfs", "install", "--skip-repo")
 
