@@ -114,8 +114,7 @@ def of_space(hub: Hub, config: Config, access: Access) -> Target:
     Raises:
         ConfigError: there is no such Space.
     """
-    repo_id = config.space.repo_id
-    name = repo_id if "/" in repo_id else f"{hub.account().name}/{repo_id}"
+    name = hub.full_name(config.space.repo_id)
     space = hub.space(name)
     if space is None:
         raise ConfigError(

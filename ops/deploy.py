@@ -24,7 +24,7 @@ from ops.errors import (
 )
 from ops.plan import described, make_plan, releases
 from ops.probe import Access
-from ops.render import blob_ids, render
+from ops.render import render
 from ops.smoke_test import OnCheck, Report, smoke_test_url
 from ops.watch import Patience, wait_until_running
 from ops.written import Written, default_path
@@ -96,7 +96,7 @@ def deploy(
             was put back where there was one, and the message says so.
     """
     account = hub.account()
-    repo_id = _full_name(request.config.space.repo_id, account)
+    repo_id = account.full_name(request.config.space.repo_id)
     _require_write(account, repo_id)
     tree = render(request.config)
     say(f"{repo_id} on {hub.endpoint} as {account.name}: {len(tree)} files")
@@ -130,7 +130,7 @@ def _carry_out(
         space = plan.live.space if plan.live is not None else _create(hub, repo_id, request, say)
         if plan.live is not None:
             _apply_settings(hub, plan, request, say)
-        commit = _push(hub, space, tree, request, say)
+        commit = _push(hub, space, plan, tree, request, say)
         wait_until_running(hub, repo_id, commit, say=say, patience=request.patience)
         say(f"Proving {space.url}")
         report = smoke_test_url(space.url, access(hub, request), on_check=on_check)
@@ -162,11 +162,6 @@ def _interrupted(commit: str | None) -> str:
     )
 
 
-def full_name(hub: Hub, repo_id: str) -> str:
-    """`owner/name`, the owner being whoever's token it is where none is given."""
-    return repo_id if "/" in repo_id else _full_name(repo_id, hub.account())
-
-
 def access(hub: Hub, request: Request) -> Access:
     """What opens the deployed Space: the Hub's token, and the first of the app's own keys."""
     return Access(
@@ -179,10 +174,6 @@ def first_key(secrets: Mapping[str, str]) -> str | None:
     """The first of the app's own keys, without its name."""
     keys = re.split(r"[,\n]", secrets.get(API_KEYS, ""))
     return keys[0].strip().rpartition("=")[2] or None
-
-
-def _full_name(repo_id: str, account: Account) -> str:
-    return repo_id if "/" in repo_id else f"{account.name}/{repo_id}"
 
 
 def _require_write(account: Account, repo_id: str) -> None:
@@ -253,13 +244,11 @@ def _apply_settings(hub: Hub, plan: Plan, request: Request, say: Log) -> None:
                 hub.set_secret(plan.repo_id, change.name, request.secrets[change.name])
 
 
-def _push(hub: Hub, space: SpaceState, tree: Tree, request: Request, say: Log) -> str:
-    """Commit what differs, all at once, on top of what was looked at; returns the commit."""
-    live = hub.files(space.repo_id, space.commit)
-    ids = blob_ids(tree)
-    add = {path: tree[path] for path in tree if live.get(path) != ids[path]}
-    delete = sorted(live.keys() - tree.keys() - {".gitattributes"})
-    if not add and not delete:
+def _push(hub: Hub, space: SpaceState, plan: Plan, tree: Tree, request: Request, say: Log) -> str:
+    """Commit what the plan names, all at once, on top of what it looked at; returns the commit."""
+    add = {change.path: tree[change.path] for change in plan.files if change.kind != "remove"}
+    delete = [change.path for change in plan.files if change.kind == "remove"]
+    if not plan.files:
         say(f"Its files are up to date at {space.commit[:8]}")
         return space.commit
     commit = hub.commit(

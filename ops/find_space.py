@@ -16,7 +16,7 @@ def find_space(hub: Hub, repo_id: str) -> SpaceState:
     Raises:
         ConfigError: there is no such Space.
     """
-    name = repo_id if "/" in repo_id else f"{hub.account().name}/{repo_id}"
+    name = hub.full_name(repo_id)
     space = hub.space(name)
     if space is None:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The Hub, through the real client: the only importer of huggingface_hub.
+"""The Hub, through the real client: with `retries`, the only importer of huggingface_hub.
 
 Works the same against huggingface.co and the local Hub; endpoint and token are arguments. Every
 failure of the client is translated here, once, into `ops.errors`.
@@ -76,6 +76,10 @@ class Account:
     paying: frozenset[str] = frozenset()
     reading: frozenset[str] = frozenset()
     scopes: tuple[Scope, ...] = ()
+
+    def full_name(self, repo_id: str) -> str:
+        """`owner/name`; a name alone is one of the user's own."""
+        return repo_id if "/" in repo_id else f"{self.name}/{repo_id}"
 
 
 @dataclass(frozen=True)
@@ -180,6 +184,10 @@ class Hub:
         """Whose token this is; raises NotAllowed for one that the Hub does not know."""
         who = dict(self._ask("ask who the token belongs to", self._api.whoami))
         return _account(who)
+
+    def full_name(self, repo_id: str) -> str:
+        """`owner/name`; a name alone is one of the token's owner, who is asked for then only."""
+        return repo_id if "/" in repo_id else self.account().full_name(repo_id)
 
     def space(self, repo_id: str) -> SpaceState | None:
         """The Space, or None when there is none that this token may see."""
@@ -449,11 +457,7 @@ class Hub:
 
     def secrets(self, repo_id: str) -> frozenset[str]:
         """Names of the Space's secrets; the Hub never tells their values."""
-        return frozenset(
-            self._ask(
-                f"list the secrets of {repo_id}", lambda: self._api.get_space_secrets(repo_id)
-            )
-        )
+        return frozenset(self.secret_times(repo_id))
 
     def secret_times(self, repo_id: str) -> dict[str, str | None]:
         """Name -> when it was set, in ISO 8601, of the Space's secrets."""

@@ -95,13 +95,12 @@ def plan(options: Globals, *, exit_code: bool, markdown: bool) -> None:
     config = options.config()
     target = hub()
     from ops import plan as verb
-    from ops.deploy import full_name
     from ops.pin import pinned
     from ops.render import render
     from ops.written import Written
 
     config = pinned(config, target)
-    repo_id = full_name(target, config.space.repo_id)
+    repo_id = target.full_name(config.space.repo_id)
     found = verb.make_plan(
         target,
         repo_id,
