@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ops.errors import ConfigError
 from ops.find_space import find_space
-from ops.plan import look, releases
+from ops.plan import look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def doomed(hub: Hub, repo_id: str) -> Doomed:
         files=len(live.files),
         variables=tuple(sorted(live.variables)),
         secrets=tuple(sorted(live.secrets)),
-        releases=tuple(releases(live.tags)),
+        releases=tuple(release.name for release in live.releases.all),
     )
 
 

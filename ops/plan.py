@@ -8,27 +8,31 @@ from __future__ import annotations
 import difflib
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from ops import releases
 from ops.render import blob_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from ops.adapters.hf_hub import Hub, Runtime, SpaceState
-    from ops.config import Config
+    from ops.config import Config, Visibility
+    from ops.releases import Release, Releases
     from ops.render import Tree
     from ops.written import Written
 
 HOURS_A_MONTH = 730
-_RELEASE = "release-"
 _MADE_BY_THE_HUB = frozenset({".gitattributes"})
+_FREE_HARDWARE = "cpu-basic"
+"""Its sleep time is fixed."""
 _IDLE = frozenset({"PAUSED", "SLEEPING", "STOPPED"})
 _DECIDES_VECTORS = ("id", "revision", "backend", "precision", "query_instruction",
                     "document_instruction", "max_length")  # fmt: skip
 _READERS = 8
 _LARGEST_DIFF = 200_000
+_ON_THE_HUB = "  (changed on the Hub since the last release)"
 _SIGNS = {"add": "+", "change": "~", "remove": "-"}
 
 Kind = Literal["add", "change", "remove"]
@@ -47,25 +51,45 @@ class FileChange:
 
 @dataclass(frozen=True)
 class SettingChange:
-    """A setting that differs; `name` is a variable's or a secret's. A secret shows no value."""
+    """A setting that differs; `name` is a variable's or a secret's. A secret shows no value.
+
+    `drift`: it was changed on the Hub since the last release.
+    """
 
     field: Field
     kind: Kind
     name: str = ""
     before: str | None = None
     after: str | None = None
+    drift: bool = False
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a Space shall be: its files by git blob id, what reads one of them, and its settings.
+
+    A setting that is None is left as it is; `sleep_time` also where the hardware decides it.
+    """
+
+    files: Mapping[str, str]
+    content: Callable[[str], bytes] = field(repr=False)
+    visibility: Visibility | None = None
+    hardware: str | None = None
+    sleep_time: int | None = None
+    variables: Mapping[str, str] | None = None
+    secrets: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
 class Live:
-    """A Space as the Hub shows it now; `secrets` is when each was set, `tags` their commits."""
+    """A Space as the Hub shows it now; `secrets` is when each was set."""
 
     space: SpaceState
     runtime: Runtime
     files: Mapping[str, str]
     variables: Mapping[str, str]
     secrets: Mapping[str, str | None]
-    tags: Mapping[str, str]
+    releases: Releases
 
 
 @dataclass(frozen=True)
@@ -74,10 +98,12 @@ class Plan:
 
     `vectors` are the keys of the model that change: vectors that were stored before can then no
     longer be compared. Costs are dollars for a month without sleep, None where the Hub does not
-    tell a price. `wake`: it does not run now. `unproven`: its newest commit is no release.
+    tell a price. `wake`: it does not run now. `unproven`: its newest commit is no release;
+    `drift`: names of settings that were changed on the Hub since the last release.
     """
 
     repo_id: str
+    wanted: Wanted = field(repr=False)
     live: Live | None = field(repr=False)
     files: tuple[FileChange, ...]
     settings: tuple[SettingChange, ...]
@@ -86,10 +112,11 @@ class Plan:
     cost_after: float | None
     wake: bool
     unproven: bool
+    drift: tuple[str, ...] = ()
 
     def data(self) -> dict[str, Any]:
         """As JSON has it."""
-        data = {key: value for key, value in vars(self).items() if key != "live"}
+        data = {key: value for key, value in vars(self).items() if key not in ("live", "wanted")}
         return {
             **data,
             "files": [asdict(change) for change in self.files],
@@ -100,7 +127,49 @@ class Plan:
         }
 
     def __bool__(self) -> bool:
-        return bool(self.live is None or self.files or self.settings or self.wake or self.unproven)
+        return bool(
+            self.live is None
+            or self.files
+            or self.settings
+            or self.wake
+            or self.unproven
+            or self.drift
+        )
+
+
+def of_config(config: Config, tree: Tree, secrets: Mapping[str, str]) -> Wanted:
+    """What space.toml wants; `tree` is rendered from it, `secrets` are the values it refers to."""
+    space = config.space
+    return Wanted(
+        files=blob_ids(tree),
+        content=tree.__getitem__,
+        visibility=space.visibility,
+        hardware=space.hardware,
+        sleep_time=space.sleep_time,
+        variables=config.variables,
+        secrets=secrets,
+    )
+
+
+def of_release(hub: Hub, repo_id: str, release: Release) -> Wanted:
+    """What the Space was at a release: its files, and its settings as far as there is a record.
+
+    Secrets are left as they are: their values of then are not known.
+    """
+    files = {
+        path: blob_id
+        for path, blob_id in hub.files(repo_id, release.commit).items()
+        if path not in _MADE_BY_THE_HUB
+    }
+
+    def content(path: str) -> bytes:
+        return hub.read_file(repo_id, path, release.commit)
+
+    if release.record is None:
+        return Wanted(files, content)
+    then = release.record.settings
+    sleep_time = None if then.hardware == _FREE_HARDWARE else then.sleep_time
+    return Wanted(files, content, then.visibility, then.hardware, sleep_time, then.variables)
 
 
 def look(hub: Hub, repo_id: str) -> Live | None:
@@ -108,47 +177,52 @@ def look(hub: Hub, repo_id: str) -> Live | None:
     space = hub.space(repo_id)
     if space is None:
         return None
-    return Live(
-        space=space,
-        runtime=hub.runtime(repo_id),
-        files=hub.files(repo_id, space.commit),
-        variables=hub.variables(repo_id),
-        secrets=hub.secret_times(repo_id),
-        tags=hub.tags(repo_id),
-    )
+    with ThreadPoolExecutor(_READERS) as readers:
+        runtime = readers.submit(hub.runtime, repo_id)
+        files = readers.submit(hub.files, repo_id, space.commit)
+        variables = readers.submit(hub.variables, repo_id)
+        secrets = readers.submit(hub.secret_times, repo_id)
+        found = readers.submit(releases.read, hub, repo_id)
+        return Live(
+            space,
+            runtime.result(),
+            files.result(),
+            variables.result(),
+            secrets.result(),
+            found.result(),
+        )
 
 
 def make_plan(
-    hub: Hub,
-    repo_id: str,
-    config: Config,
-    tree: Tree,
-    secrets: Mapping[str, str],
-    written: Written,
-    *,
-    diffs: bool = True,
+    hub: Hub, repo_id: str, wanted: Wanted, written: Written, *, diffs: bool = True
 ) -> Plan:
     """Compare; with `diffs`, what changes in each text is fetched and shown too."""
     live = look(hub, repo_id)
     prices = hub.flavours()
-    wanted = config.space.hardware
     if live is None:
         return Plan(
-            repo_id, None, _all_new(tree), tuple(_first_settings(config, secrets)), (),
-            None, _monthly(prices.get(wanted)), wake=False, unproven=True,
+            repo_id, wanted, None, _all_new(wanted), tuple(_first_settings(wanted)), (),
+            None, _monthly(prices.get(wanted.hardware or "")), wake=False, unproven=True,
         )  # fmt: skip
-    files = tuple(_files(hub, live, tree, diffs=diffs))
-    now = live.runtime.hardware
+    now = live.runtime.hardware or ""
+    last = live.releases.last
+    drift = _drift(live)
+    files = tuple(_files(hub, live, wanted))
     return Plan(
         repo_id=repo_id,
+        wanted=wanted,
         live=live,
-        files=files,
-        settings=tuple(_settings(live, config, secrets, written)),
-        vectors=_vectors(hub, live, tree),
-        cost_before=_monthly(prices.get(now)) if now else None,
-        cost_after=_monthly(prices.get(wanted)),
+        files=_with_diffs(hub, live, wanted, files) if diffs else files,
+        settings=tuple(
+            replace(change, drift=(change.field, change.name) in drift)
+            for change in _settings(live, wanted, written)
+        ),
+        vectors=_vectors(hub, live, wanted),
+        cost_before=_monthly(prices.get(now)),
+        cost_after=_monthly(prices.get(wanted.hardware or now)),
         wake=live.runtime.stage in _IDLE,
-        unproven=last_release_commit(live.tags) != live.space.commit,
+        unproven=last is None or last.commit != live.space.commit,
+        drift=tuple(sorted(f"{kind} {name}".rstrip() for kind, name in drift)),
     )
 
 
@@ -173,17 +247,23 @@ def lines(plan: Plan) -> Iterator[str]:
         yield f"Nothing to do: {plan.repo_id} is what space.toml says, and proven."
         return
     for change in plan.settings:
-        yield f"{_SIGNS[change.kind]} {described(change)}"
+        yield f"{_SIGNS[change.kind]} {described(change)}{_ON_THE_HUB if change.drift else ''}"
     shown = plan.files if plan.live is not None else ()
     for file in shown:
-        drift = "  (changed on the Hub since the last release)" if file.drift else ""
-        yield f"{_SIGNS[file.kind]} {file.path}{drift}"
+        yield f"{_SIGNS[file.kind]} {file.path}{_ON_THE_HUB if file.drift else ''}"
     if plan.live is None:
         yield f"+ {len(plan.files)} files"
+    yield from _whole(plan)
+
+
+def _whole(plan: Plan) -> Iterator[str]:
+    """What is to say of the Space as a whole."""
     if plan.wake and plan.live is not None:
         yield f"~ it is {plan.live.runtime.stage} and will be started"
     if plan.unproven and plan.live is not None and not plan.files:
         yield "~ its newest commit is not proven yet"
+    if plan.drift and not plan.settings:
+        yield f"~ changed on the Hub since the last release, not proven: {', '.join(plan.drift)}"
     if plan.vectors:
         yield (
             f"! vectors change ({', '.join(plan.vectors)}): texts that were embedded before have "
@@ -204,46 +284,33 @@ def markdown(plan: Plan) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def releases(tags: Mapping[str, str]) -> list[str]:
-    """Names of the tags that are releases, oldest first."""
-    numbers = [name.removeprefix(_RELEASE) for name in tags if name.startswith(_RELEASE)]
-    return [f"{_RELEASE}{number}" for number in sorted(int(n) for n in numbers if n.isdecimal())]
-
-
-def last_release_commit(tags: Mapping[str, str]) -> str | None:
-    """The commit of the newest release."""
-    found = releases(tags)
-    return tags[found[-1]] if found else None
-
-
 def _monthly(per_hour: float | None) -> float | None:
     return None if per_hour is None else per_hour * HOURS_A_MONTH
 
 
-def _all_new(tree: Tree) -> tuple[FileChange, ...]:
-    return tuple(FileChange(path, "add", drift=False) for path in tree)
+def _all_new(wanted: Wanted) -> tuple[FileChange, ...]:
+    return tuple(FileChange(path, "add", drift=False) for path in wanted.files)
 
 
-def _first_settings(config: Config, secrets: Mapping[str, str]) -> Iterator[SettingChange]:
-    space = config.space
-    yield SettingChange("visibility", "add", after=space.visibility)
-    yield SettingChange("hardware", "add", after=space.hardware)
-    if space.sleep_time is not None:
-        yield SettingChange("sleep time", "add", after=str(space.sleep_time))
-    for name, value in config.variables.items():
+def _first_settings(wanted: Wanted) -> Iterator[SettingChange]:
+    yield SettingChange("visibility", "add", after=wanted.visibility)
+    yield SettingChange("hardware", "add", after=wanted.hardware)
+    if wanted.sleep_time is not None:
+        yield SettingChange("sleep time", "add", after=str(wanted.sleep_time))
+    for name, value in (wanted.variables or {}).items():
         yield SettingChange("variable", "add", name, after=value)
-    for name in secrets:
+    for name in wanted.secrets or {}:
         yield SettingChange("secret", "add", name)
 
 
-def _settings(
-    live: Live, config: Config, secrets: Mapping[str, str], written: Written
-) -> Iterator[SettingChange]:
-    yield from _space_settings(live, config, written)
-    variables = config.variables
+def _settings(live: Live, wanted: Wanted, written: Written) -> Iterator[SettingChange]:
+    """The order is that in which they are applied: what is removed makes room for its name."""
+    yield from _space_settings(live, wanted, written)
+    variables = live.variables if wanted.variables is None else wanted.variables
+    secrets = wanted.secrets
     for name in sorted(live.variables.keys() - variables.keys()):
         yield SettingChange("variable", "remove", name, before=live.variables[name])
-    for name in sorted(live.secrets.keys() - secrets.keys()):
+    for name in sorted(live.secrets.keys() - secrets.keys()) if secrets is not None else ():
         yield SettingChange("secret", "remove", name)
     for name, value in variables.items():
         before = live.variables.get(name)
@@ -251,6 +318,10 @@ def _settings(
             yield SettingChange("variable", "add", name, after=value)
         elif before != value:
             yield SettingChange("variable", "change", name, before=before, after=value)
+    yield from _secrets(live, secrets or {}, written)
+
+
+def _secrets(live: Live, secrets: Mapping[str, str], written: Written) -> Iterator[SettingChange]:
     verdicts = written.compare(secrets, live.secrets)
     for name in secrets:
         if name not in live.secrets:
@@ -260,15 +331,15 @@ def _settings(
             yield SettingChange("secret", "change", name, before=known)
 
 
-def _space_settings(live: Live, config: Config, written: Written) -> Iterator[SettingChange]:
-    space, runtime = config.space, live.runtime
-    if (shown := _visibility(live, written)) != space.visibility:
-        yield SettingChange("visibility", "change", before=shown, after=space.visibility)
-    if runtime.hardware not in (None, space.hardware):
-        yield SettingChange("hardware", "change", before=runtime.hardware, after=space.hardware)
-    if space.sleep_time not in (None, runtime.sleep_time):
+def _space_settings(live: Live, wanted: Wanted, written: Written) -> Iterator[SettingChange]:
+    runtime = live.runtime
+    if wanted.visibility not in (None, shown := _visibility(live, written)):
+        yield SettingChange("visibility", "change", before=shown, after=wanted.visibility)
+    if None not in (runtime.hardware, wanted.hardware) and runtime.hardware != wanted.hardware:
+        yield SettingChange("hardware", "change", before=runtime.hardware, after=wanted.hardware)
+    if wanted.sleep_time not in (None, runtime.sleep_time):
         before = None if runtime.sleep_time is None else str(runtime.sleep_time)
-        yield SettingChange("sleep time", "change", before=before, after=str(space.sleep_time))
+        yield SettingChange("sleep time", "change", before=before, after=str(wanted.sleep_time))
 
 
 def _visibility(live: Live, written: Written) -> str:
@@ -279,39 +350,61 @@ def _visibility(live: Live, written: Written) -> str:
     return last if last in ("public", "protected") else "public or protected"
 
 
-def _files(hub: Hub, live: Live, tree: Tree, *, diffs: bool) -> Iterator[FileChange]:
-    ids = blob_ids(tree)
+def _drift(live: Live) -> frozenset[tuple[Field, str]]:
+    """Kind and name of each setting that is not as it was at the last release."""
+    record = live.releases.last.record if live.releases.last is not None else None
+    if record is None:
+        return frozenset()
+    then, runtime = record.settings, live.runtime
+    found: set[tuple[Field, str]] = set()
+    if live.space.private != (then.visibility == "private"):
+        found.add(("visibility", ""))
+    # A Space that does not run may be without them.
+    if runtime.hardware not in (None, then.hardware):
+        found.add(("hardware", ""))
+    if runtime.sleep_time not in (None, then.sleep_time):
+        found.add(("sleep time", ""))
+    found |= {("variable", name) for name in _differing(live.variables, then.variables)}
+    found |= {("secret", name) for name in _differing(live.secrets, then.secrets)}
+    return frozenset(found)
+
+
+def _differing(now: Mapping[str, str | None], then: Mapping[str, str | None]) -> set[str]:
+    return {name for name, _ in now.items() ^ then.items()}
+
+
+def _files(hub: Hub, live: Live, wanted: Wanted) -> Iterator[FileChange]:
     released = _released_files(hub, live)
-    gone = live.files.keys() - tree.keys() - _MADE_BY_THE_HUB
-    differing = sorted(path for path in tree if live.files.get(path) != ids[path])
-    before: Mapping[str, bytes] = {}
-    if diffs:
-        before = _contents(hub, live, [p for p in (*differing, *sorted(gone)) if p in live.files])
-    for path in (*differing, *sorted(gone)):
+    gone = sorted(live.files.keys() - wanted.files.keys() - _MADE_BY_THE_HUB)
+    differing = sorted(p for p, blob_id in wanted.files.items() if live.files.get(p) != blob_id)
+    for path in (*differing, *gone):
         kind: Kind = "remove" if path in gone else "change" if path in live.files else "add"
         drift = released is not None and live.files.get(path) != released.get(path)
-        yield FileChange(
-            path,
-            kind,
-            drift,
-            _diff(path, before.get(path, b""), tree.get(path, b"")) if diffs else "",
-        )
+        yield FileChange(path, kind, drift=drift)
+
+
+def _with_diffs(
+    hub: Hub, live: Live, wanted: Wanted, changes: tuple[FileChange, ...]
+) -> tuple[FileChange, ...]:
+    """The same changes with what they change; several files are read at a time."""
+    repo_id, commit = live.space.repo_id, live.space.commit
+
+    def with_diff(change: FileChange) -> FileChange:
+        path = change.path
+        before = b"" if change.kind == "add" else hub.read_file(repo_id, path, commit)
+        after = b"" if change.kind == "remove" else wanted.content(path)
+        return replace(change, diff=_diff(path, before, after))
+
+    with ThreadPoolExecutor(_READERS) as readers:
+        return tuple(readers.map(with_diff, changes))
 
 
 def _released_files(hub: Hub, live: Live) -> Mapping[str, str] | None:
     """The files of the newest release; None before the first."""
-    commit = last_release_commit(live.tags)
-    if commit is None or commit == live.space.commit:
-        return live.files if commit else None
-    return hub.files(live.space.repo_id, commit)
-
-
-def _contents(hub: Hub, live: Live, paths: list[str]) -> dict[str, bytes]:
-    """The live files' contents, several read at a time."""
-    repo_id, commit = live.space.repo_id, live.space.commit
-    with ThreadPoolExecutor(_READERS) as readers:
-        found = readers.map(lambda path: hub.read_file(repo_id, path, commit), paths)
-        return dict(zip(paths, found, strict=True))
+    last = live.releases.last
+    if last is None or last.commit == live.space.commit:
+        return live.files if last is not None else None
+    return hub.files(live.space.repo_id, last.commit)
 
 
 def _diff(path: str, before: bytes, after: bytes) -> str:
@@ -327,11 +420,11 @@ def _diff(path: str, before: bytes, after: bytes) -> str:
     return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
 
 
-def _vectors(hub: Hub, live: Live, tree: Tree) -> tuple[str, ...]:
+def _vectors(hub: Hub, live: Live, wanted: Wanted) -> tuple[str, ...]:
     """The keys of model.toml that decide vectors and differ."""
     path = "model.toml"
-    if path not in live.files or live.files[path] == blob_ids({path: tree[path]})[path]:
+    if path not in live.files or live.files[path] == wanted.files.get(path):
         return ()
     before = tomllib.loads(hub.read_file(live.space.repo_id, path, live.space.commit).decode())
-    after = tomllib.loads(tree[path].decode())
+    after = tomllib.loads(wanted.content(path).decode())
     return tuple(key for key in _DECIDES_VECTORS if before.get(key) != after.get(key))

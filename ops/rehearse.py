@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ops.adapters.git_checkout import source_commit
 from ops.adapters.hf_hub import Hub, default_endpoint
 from ops.build import build
-from ops.deploy import Deployed, Request, access, deploy
+from ops.deploy import Request, deploy, first_key
 from ops.errors import ConfigError, PortTaken
 from ops.hub import LocalHub
 from ops.pin import pinned
@@ -26,6 +26,7 @@ from ops.watch import Patience
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ops.apply import Applied
     from ops.config import Config
     from ops.output import Output
     from ops.runner import Runner
@@ -43,7 +44,7 @@ class Rehearsed:
     `token_file` holds the Hub's token, `key_file` a key of the app's own where it wants one.
     """
 
-    deployed: Deployed
+    deployed: Applied
     token_file: Path
     key_file: Path | None
     seconds: float
@@ -82,7 +83,7 @@ def rehearse(
             state_file=Path(data) / "written.json",
         )
         deployed = deploy(hub, request, say=output.say, on_check=output.check)
-        key_file = _key_file(Path(data), access(hub, request).app_key)
+        key_file = _key_file(Path(data), first_key(request.secrets))
         yield Rehearsed(deployed, local.token_file, key_file, time.monotonic() - started)
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
+from ops import releases
 from ops.errors import Exit
 from ops.find_space import find_space
-from ops.plan import HOURS_A_MONTH, releases
+from ops.plan import HOURS_A_MONTH
 from ops.probe import Probe
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _status(hub: Hub, repo_id: str, access: Access, prices: Mapping[str, float |
     name = space.repo_id
     runtime = hub.runtime(name)
     tags = hub.tags(name)
-    release = next(reversed(releases(tags)), None)
+    release = next(reversed(releases.names(tags)), None)
     hourly = prices.get(runtime.hardware) if runtime.hardware else None
     healthy, latency = None, None
     if runtime.stage.startswith("RUNNING"):

@@ -82,18 +82,25 @@ class Written:
         }
 
     def note(
-        self, values: Mapping[str, str], live: Mapping[str, str | None], visibility: Visibility
+        self,
+        values: Mapping[str, str] | None,
+        live: Mapping[str, str | None],
+        visibility: Visibility,
     ) -> None:
-        """Remember that these are the Space's secrets and visibility now."""
+        """Remember that these are the Space's secrets and visibility now.
+
+        Without values, those that were written last are.
+        """
         kept = self._read()
-        kept.spaces[self.space] = _Space(
-            visibility=visibility,
-            secrets={
+        space = kept.spaces.get(self.space, _Space())
+        space.visibility = visibility
+        if values is not None:
+            space.secrets = {
                 name: _Secret(digest=self._digest(kept, name, value), updated=live[name])
                 for name, value in values.items()
                 if name in live
-            },
-        )
+            }
+        kept.spaces[self.space] = space
         self._write(kept)
 
     def _verdict(

@@ -13,8 +13,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
@@ -23,6 +21,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import (
     HfHubHTTPError,
     OIDCError,
+    RemoteEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -98,6 +97,14 @@ class SpaceState:
     commit: str
     private: bool
     url: str
+
+
+@dataclass(frozen=True)
+class Refs:
+    """Names of a repository's tags and branches, each with the commit that it names."""
+
+    tags: Mapping[str, str]
+    branches: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -300,16 +307,28 @@ class Hub:
 
         return self._ask(f"list the files of {repo_id}", listed)
 
+    def find_file(self, repo_id: str, path: str, revision: str) -> bytes | None:
+        """The content of one file at a revision; None when it has no such file."""
+        try:
+            return self.read_file(repo_id, path, revision)
+        except _NoFileError:
+            return None
+
     def read_file(self, repo_id: str, path: str, revision: str) -> bytes:
-        """The content of one file at a revision."""
-        with TemporaryDirectory() as folder:
-            downloaded = self._ask(
-                f"read {path} of {repo_id}",
-                lambda: self._api.hf_hub_download(
-                    repo_id, path, repo_type="space", revision=revision, local_dir=folder
-                ),
-            )
-            return Path(downloaded).read_bytes()
+        """The content of one file at a revision.
+
+        The client's own download asks twice, and tells a lost connection as a missing file.
+        """
+        url = huggingface_hub.hf_hub_url(
+            repo_id, path, repo_type="space", revision=revision, endpoint=self.endpoint
+        )
+
+        def read() -> bytes:
+            reply = huggingface_hub.get_session().get(url, headers=self._headers())
+            hf_raise_for_status(reply)
+            return reply.content
+
+        return self._ask(f"read {path} of {repo_id}", read)
 
     def commit(
         self,
@@ -320,8 +339,9 @@ class Hub:
         title: str,
         description: str,
         parent: str,
+        branch: str = "main",
     ) -> str:
-        """One atomic commit on top of `parent`; returns its id.
+        """One atomic commit on top of `parent`, the newest of `branch`; returns its id.
 
         Raises:
             Conflict: somebody else committed meanwhile; nothing was written.
@@ -341,11 +361,13 @@ class Hub:
                 commit_message=title,
                 commit_description=f"{description}\n{mark}",
                 repo_type="space",
+                revision=branch,
                 parent_commit=parent,
             ).oid
 
         def pushed() -> str | None:
-            newest = self._api.list_repo_commits(repo_id, repo_type="space")[0]
+            commits = self._api.list_repo_commits(repo_id, repo_type="space", revision=branch)
+            newest = commits[0]
             return newest.commit_id if mark in newest.message else None
 
         return self._do(f"commit to {repo_id}", push, pushed)
@@ -407,10 +429,8 @@ class Hub:
             "GET",
             f"{self.endpoint}/api/spaces/{repo_id}/logs/{'build' if build else 'run'}",
             params={} if tail is None else {"tail": tail},
-            headers={
-                **build_hf_headers(token=self.token or False, library_name=_LIBRARY),
-                "Accept-Encoding": "identity",  # a compressed stream comes late
-            },
+            # A compressed stream comes late.
+            headers={**self._headers(), "Accept-Encoding": "identity"},
             timeout=httpx2.Timeout(60, connect=20, read=_SILENT if follow else _QUIET),
         )
 
@@ -519,13 +539,33 @@ class Hub:
             lambda: self._api.set_space_sleep_time(repo_id, seconds),
         )
 
-    def tags(self, repo_id: str) -> dict[str, str]:
-        """Tag -> the commit it names."""
+    def refs(self, repo_id: str) -> Refs:
+        """The Space's tags and branches."""
         refs = self._ask(
             f"list the tags of {repo_id}",
             lambda: self._api.list_repo_refs(repo_id, repo_type="space"),
         )
-        return {tag.name: tag.target_commit for tag in refs.tags}
+        return Refs(
+            tags={tag.name: tag.target_commit for tag in refs.tags},
+            branches={branch.name: branch.target_commit for branch in refs.branches},
+        )
+
+    def tags(self, repo_id: str) -> Mapping[str, str]:
+        """Tag -> the commit it names."""
+        return self.refs(repo_id).tags
+
+    def create_branch(self, repo_id: str, name: str, *, commit: str) -> None:
+        """Make a branch that begins at a commit."""
+
+        def made() -> object:
+            refs = self._api.list_repo_refs(repo_id, repo_type="space")
+            return next((branch for branch in refs.branches if branch.name == name), None)
+
+        def make() -> object:
+            self._api.create_branch(repo_id, branch=name, revision=commit, repo_type="space")
+            return True
+
+        self._do(f"make the branch {name} of {repo_id}", make, made)
 
     def tag(self, repo_id: str, name: str, *, commit: str, message: str) -> None:
         """Tag a commit."""
@@ -542,6 +582,9 @@ class Hub:
             ),
             tagged,
         )
+
+    def _headers(self) -> dict[str, str]:
+        return build_hf_headers(token=self.token or False, library_name=_LIBRARY)
 
     def _ask(self, doing: str, ask: Callable[[], T]) -> T:
         """A request that changes nothing, tried again where that may help."""
@@ -565,6 +608,8 @@ class Hub:
             yield
         except RevisionNotFoundError as error:
             raise _NoRevisionError(f"Could not {doing}: there is no such revision.") from error
+        except RemoteEntryNotFoundError as error:
+            raise _NoFileError(f"Could not {doing}: there is no such file.") from error
         except RepositoryNotFoundError as error:
             raise _NoRepositoryError(
                 f"Could not {doing}: the Hub knows no such repository for this token.",
@@ -676,6 +721,10 @@ def _licence(value: Any) -> str | None:
 
 class _NoRepositoryError(OpsError):
     """No such repository, or none that this token may see."""
+
+
+class _NoFileError(OpsError):
+    """The revision has no such file."""
 
 
 class _NoRevisionError(OpsError):

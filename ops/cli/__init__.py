@@ -92,6 +92,8 @@ for _command in (
     local.bench,
     release.plan,
     release.deploy,
+    release.releases,
+    release.rollback,
     run.status,
     run.logs,
     run.restart,

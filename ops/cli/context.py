@@ -55,6 +55,24 @@ class Globals:
 
 pass_globals = click.make_pass_decorator(Globals)
 
+dry_run = click.option("--dry-run", is_flag=True, help="Say what would happen, touch nothing.")
+
+
+def confirm(options: Globals, question: str) -> None:
+    """Ask, unless --yes was given; a no ends the command.
+
+    Raises:
+        ConfigError: there is nobody to ask.
+    """
+    if options.yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError(
+            "Nothing was touched: without a terminal there is nobody to ask.",
+            next_step="Look at what --dry-run shows, then say yes beforehand: ops --yes ...",
+        )
+    click.confirm(question, abort=True, err=True)
+
 
 def hub() -> Hub:
     """The Hub of HF_ENDPOINT with the user's token; raises NotAllowed when there is none."""

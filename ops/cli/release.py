@@ -1,27 +1,30 @@
-"""Commands that bring a version to the Hub: plan, deploy."""
+"""Commands that bring a version to the Hub, or an earlier one back."""
 
 from __future__ import annotations
 
-import sys
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
-from ops.cli.context import Globals, hub, pass_globals
+from ops.cli.context import Globals, confirm, dry_run, hub, pass_globals
 from ops.errors import Exit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ops.apply import Applied
     from ops.plan import Plan
+    from ops.releases import Release
 
 
 @click.command()
 @click.option("--adopt", is_flag=True, help="Replace a Space that embedding-space did not make.")
-@click.option("--dry-run", is_flag=True, help="Show the plan, touch nothing.")
+@click.option("--new-vectors", is_flag=True, help="Take other vectors than the last release's.")
+@dry_run
 @pass_globals
-def deploy(options: Globals, *, adopt: bool, dry_run: bool) -> None:
+def deploy(options: Globals, *, adopt: bool, new_vectors: bool, dry_run: bool) -> None:
     """Create or update the Space on the Hub and prove it.
 
     Shows what `ops plan` shows, asks, and does exactly that; what is right already is not touched.
@@ -38,44 +41,123 @@ def deploy(options: Globals, *, adopt: bool, dry_run: bool) -> None:
     from ops.adapters.git_checkout import source_commit
     from ops.pin import pinned
 
-    def approve(found: Plan) -> None:
-        for line in lines(found):
-            options.output.say(line)
-        if dry_run:
-            raise _Looked
-        if not options.yes and sys.stdin.isatty():
-            question = f"Deploy {found.repo_id} to {target.endpoint}?"
-            click.confirm(question, abort=True, err=True)
-
     request = verb.Request(
         pinned(config, target),
         options.secret_reader().read(config.secrets),
         source_commit=source_commit(),
         adopt=adopt,
+        new_vectors=new_vectors,
     )
-    from ops.output import report_data
+
+    def approve(found: Plan) -> None:
+        _approve(options, found, f"Deploy {found.repo_id} to {target.endpoint}?", dry_run=dry_run)
+
+    with _dry_run_ends(options):
+        _proven(
+            options,
+            verb.deploy(
+                target,
+                request,
+                say=options.output.say,
+                on_check=options.output.check,
+                approve=approve,
+            ),
+        )
+
+
+@click.command()
+@click.argument("number", type=click.IntRange(min=1), required=False)
+@dry_run
+@pass_globals
+def rollback(options: Globals, number: int | None, *, dry_run: bool) -> None:
+    """Put an earlier release back, files and settings, and prove it.
+
+    Without a number it is the last release where the Space is no longer what that was, else the one
+    before. It becomes a release of its own, so nothing is lost. Secrets stay as they are now.
+
+    \b
+    Examples: ops rollback
+              ops rollback 3
+    """
+    config = options.config()
+    target = hub()
+    from ops import rollback as verb
+    from ops.adapters.git_checkout import source_commit
+    from ops.deploy import API_KEYS, first_key
+
+    keys = {name: source for name, source in config.secrets.items() if name == API_KEYS}
+    request = verb.Request(
+        config.space.repo_id,
+        number,
+        app_key=first_key(options.secret_reader().read(keys)),
+        source_commit=source_commit(),
+    )
+
+    def approve(found: Plan, release: Release) -> None:
+        question = f"Put {release.name} of {found.repo_id} back?"
+        _approve(options, found, question, dry_run=dry_run)
+
+    with _dry_run_ends(options):
+        _proven(
+            options,
+            verb.rollback(
+                target,
+                request,
+                say=options.output.say,
+                on_check=options.output.check,
+                approve=approve,
+            ),
+        )
+
+
+@click.command()
+@pass_globals
+def releases(options: Globals) -> None:
+    """List the proven versions of the Space, the newest first.
+
+    When, commit, model, fingerprint of its vectors, and the time of a short query then. `ops
+    rollback N` puts one back. With --json also the settings of each.
+
+    \b
+    Example: ops releases
+    """
+    from ops import releases as verb
+
+    found = verb.listed(hub(), options.config().space.repo_id)
+    options.output.result("\n".join(verb.lines(found)), found.data())
+
+
+def _approve(options: Globals, found: Plan, question: str, *, dry_run: bool) -> None:
+    """Show a plan, and ask; raises to leave everything as it is."""
     from ops.plan import lines
 
-    try:
-        deployed = verb.deploy(
-            target,
-            request,
-            say=options.output.say,
-            on_check=options.output.check,
-            approve=approve,
-        )
-    except _Looked:
-        options.output.result("Nothing was touched: --dry-run.", {"dry_run": True})
-        return
-    report = report_data(deployed.report) if deployed.report is not None else None
+    for line in lines(found):
+        options.output.say(line)
+    if dry_run:
+        raise _Looked
+    confirm(options, question)
+
+
+def _proven(options: Globals, applied: Applied) -> None:
+    from ops.output import report_data
+
+    report = report_data(applied.report) if applied.report is not None else None
     options.output.result(
-        f"{deployed.release} of {deployed.repo_id} is proven: {deployed.url}",
-        {**asdict(deployed), "report": report},
+        f"{applied.release} of {applied.repo_id} is proven: {applied.url}",
+        {**asdict(applied), "report": report},
     )
 
 
 class _Looked(Exception):
     """The plan was shown, and that was all."""
+
+
+@contextmanager
+def _dry_run_ends(options: Globals) -> Iterator[None]:
+    try:
+        yield
+    except _Looked:
+        options.output.result("Nothing was touched: --dry-run.", {"dry_run": True})
 
 
 @click.command()
@@ -86,7 +168,8 @@ def plan(options: Globals, *, exit_code: bool, markdown: bool) -> None:
     """Show what deploy would change on the Hub, and change nothing.
 
     Files with their diffs, settings, secrets by name (whether one changed is known on the machine
-    that wrote it), what it means for stored vectors, and the cost of a month.
+    that wrote it), what was changed by hand on the Hub since the last release, what it means for
+    stored vectors, and the cost of a month.
 
     \b
     Examples: ops plan
@@ -101,14 +184,9 @@ def plan(options: Globals, *, exit_code: bool, markdown: bool) -> None:
 
     config = pinned(config, target)
     repo_id = target.full_name(config.space.repo_id)
-    found = verb.make_plan(
-        target,
-        repo_id,
-        config,
-        render(config),
-        options.secret_reader().read(config.secrets),
-        Written(f"{target.endpoint} {repo_id}"),
-    )
+    secrets = options.secret_reader().read(config.secrets)
+    wanted = verb.of_config(config, render(config), secrets)
+    found = verb.make_plan(target, repo_id, wanted, Written(f"{target.endpoint} {repo_id}"))
     text = verb.markdown(found) if markdown else "\n".join(_page(found))
     options.output.result(text, found.data())
     if found and exit_code:

@@ -90,6 +90,7 @@ class Switches:
     keys_required: bool = True
     query_instruction: str = QUERY_INSTRUCTION
     document_instruction: str = ""
+    weights: str = ""
     answers: int = field(default=0, init=False)
 
 
@@ -117,10 +118,11 @@ def embedding_server() -> Iterator[Served]:
         yield Served(url, app)
 
 
-def embedding_app(fault: Fault | None = None) -> ASGIApp:
+def embedding_app(fault: Fault | None = None, *, weights: str = "") -> ASGIApp:
     """The server as an ASGI app, to be put behind something else."""
     app = _App()
     app.switches.fault = fault
+    app.switches.weights = weights
     return app.asgi()
 
 
@@ -305,7 +307,7 @@ class _App:
         self.switches.answers += 1
         counts = [0.0] * DIMENSIONS
         for word in ["same"] if self._has(Fault.SAME_FOR_EVERY_TEXT) else _words(text):
-            counts[_place(word)] += 0.5 if word in _INSTRUCTIONS else 1
+            counts[_place(self.switches.weights + word)] += 0.5 if word in _INSTRUCTIONS else 1
         if self._has(Fault.NEVER_THE_SAME):
             counts[_place(str(self.switches.answers))] += 1
         return _unit(counts)

@@ -126,7 +126,11 @@ def test_init_validate_and_render(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["deploy", "destroy", "logs", "open", "pause", "restart", "status", "wake"]
+    "command",
+    [
+        *("deploy", "destroy", "logs", "open", "pause", "plan", "releases", "restart", "rollback"),
+        *("status", "wake"),
+    ],
 )
 def test_no_token_is_said_in_one_line(folder: Path, command: str) -> None:
     """What is missing is in the first line; the exit code is 9."""
@@ -151,6 +155,28 @@ def test_deploy_and_status(folder: Path, world: World) -> None:
     for done in (deployed, status):
         assert WRITE not in done.stdout + done.stderr
         assert APP_KEY not in done.stdout + done.stderr
+
+
+def test_a_release_is_listed_and_put_back(folder: Path, world: World) -> None:
+    """Two deploys, the list of them, and back to the first; each asks, or wants --yes."""
+    env = hub_environment(world) | {"KEYS": f"mem0={APP_KEY}"}
+    for title in ("First", "Second"):
+        (folder / "space.toml").write_text(
+            f'[space]\nrepo_id = "{SPACE}"\ntitle = "{title}"\n'
+            '[secrets]\nEMBED_API_KEYS = { env = "KEYS" }\n'
+        )
+        assert run("--yes", "deploy", folder=folder, env=env).returncode == 0
+    listed = run("releases", folder=folder, env=env)
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["release-2", "release-1"]
+    refused = run("rollback", folder=folder, env=env)
+    assert refused.returncode == 2
+    assert "ops --yes" in refused.stderr
+    looked = run("rollback", "--dry-run", folder=folder, env=env)
+    assert "~ README.md" in looked.stderr
+    assert looked.stdout == "Nothing was touched: --dry-run.\n"
+    done = run("--yes", "--json", "rollback", "1", folder=folder, env=env)
+    assert json.loads(done.stdout)["release"] == "release-3"
+    assert run("plan", "--exit-code", folder=folder, env=env).returncode == 3
 
 
 def test_a_read_token_is_refused(folder: Path, world: World) -> None:

@@ -1,40 +1,27 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fakes.embedding_server import APP_KEY, Fault, embedding_app
+from deploying import BROKEN, OTHER_VECTORS, SECRETS, app, config, deploy, hub_of
+from fakes.embedding_server import APP_KEY
 from fakes.runner import FakeRunner
 from hub_world import FREE, OTHER, READ, SPACE, WRITE, hub_world
 
-from ops import deploy as verb
+from ops import releases
 from ops.adapters.hf_hub import Hub
-from ops.adapters.retries import Retries
-from ops.config import Config
 from ops.errors import BuildFailed, Conflict, NotAllowed, Unhealthy
 from ops.hub.fault_text import parse
 from ops.render import blob_ids, render
-from ops.watch import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from hub_world import World
-    from starlette.types import ASGIApp
 
     from ops.plan import Plan
-
-SECRETS = {"EMBED_API_KEYS": f"mem0={APP_KEY}"}
-BROKEN = "unnormalised"
-"""A title that makes the app go wrong."""
-
-
-def app(files: Mapping[str, str]) -> ASGIApp:
-    """A sound server, unless the Space's title says otherwise."""
-    return embedding_app(Fault.UNNORMALISED if BROKEN in files["README.md"] else None)
 
 
 @pytest.fixture
@@ -42,33 +29,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     """A Hub whose Spaces are small embedding servers."""
     with hub_world(tmp_path / "hub", FakeRunner(app)) as world:
         yield world
-
-
-def config(**space: Any) -> Config:
-    """A Space called me/app."""
-    secrets = {name: {"env": name} for name in SECRETS}
-    return Config.model_validate(
-        {"space": {"repo_id": SPACE, **space}, "secrets": secrets, "variables": {"V": "1"}}
-    )
-
-
-def hub_of(world: World) -> Hub:
-    """The Hub as its owner sees it, without losing time between tries."""
-    return Hub(world.hub.endpoint, WRITE, retries=Retries(first_wait=0))
-
-
-def deploy(world: World, wanted: Config, *, token: str = WRITE, **options: Any) -> verb.Deployed:
-    """Deploy with little patience; what is said goes to the test's output."""
-    options.setdefault("secrets", SECRETS)
-    approve = options.pop("approve", lambda _: None)
-    request = verb.Request(
-        wanted,
-        patience=Patience(limit=30, poll=0.05),
-        state_file=world.hub.data / "written.json",
-        **options,
-    )
-    hub = Hub(world.hub.endpoint, token, retries=Retries(first_wait=0))
-    return verb.deploy(hub, request, say=print, on_check=print, approve=approve)
 
 
 def test_a_new_space_is_created_and_proven(world: World) -> None:
@@ -110,16 +70,32 @@ def test_a_change_is_the_next_release(world: World) -> None:
 
 
 def test_a_version_that_fails_its_checks_is_taken_back(world: World) -> None:
-    """The release before serves again, in one commit, and the error says so."""
+    """The release before serves again, in one commit, proven, and the error says so."""
     good = deploy(world, config())
     with pytest.raises(Unhealthy, match="unit-norm") as caught:
         deploy(world, config(title=BROKEN))
-    assert caught.value.aftermath == f"{SPACE} runs the files of release-1 again."
-    hub = Hub(world.hub.endpoint, WRITE)
+    assert caught.value.aftermath == f"{SPACE} is release-1 again, proven as release-2."
+    hub = hub_of(world)
     running = hub.runtime(SPACE)
     assert running.stage == "RUNNING"
     assert hub.files(SPACE, str(running.commit)) == hub.files(SPACE, good.commit)
-    assert hub.tags(SPACE) == {"release-1": good.commit}
+    assert hub.tags(SPACE) == {"release-1": good.commit, "release-2": running.commit}
+    assert not deploy(world, config()).pushed
+
+
+def test_what_somebody_else_pushed_is_not_taken_back(world: World) -> None:
+    """A commit that came on top of the one that does not work stays; nothing is put over it."""
+    deploy(world, config())
+    theirs = []
+
+    def push_theirs(line: str) -> None:
+        if line.startswith("Proving"):
+            theirs.append(world.push({"README.md": b"---\nsdk: docker\n---\nunnormalised\n"}))
+
+    with pytest.raises(Unhealthy) as caught:
+        deploy(world, config(title=BROKEN), say=push_theirs)
+    assert "somebody else" in str(caught.value.aftermath)
+    assert world.api.space_info(SPACE).sha == theirs[-1]
 
 
 def test_settings_are_taken_back_with_the_version(world: World) -> None:
@@ -161,7 +137,9 @@ def test_a_first_version_that_fails_has_nothing_to_go_back_to(world: World) -> N
     """Without a release the failure stays, and is said to."""
     with pytest.raises(Unhealthy) as caught:
         deploy(world, config(title=BROKEN))
-    assert caught.value.aftermath == "There is no earlier release to go back to."
+    aftermath = str(caught.value.aftermath)
+    assert aftermath.startswith("There is no earlier release to go back to.")
+    assert "is not proven" in aftermath
 
 
 def test_a_failed_build_shows_its_log(tmp_path: Path) -> None:
@@ -262,17 +240,51 @@ def test_no_single_lost_connection_ends_a_deploy(world: World, when: str) -> Non
     assert len([title for title in titles if title.startswith("Deploy")]) == requests + 2
 
 
+def test_a_change_by_hand_is_proven_and_recorded(world: World) -> None:
+    """A setting that was changed on the Hub to what space.toml says is a release of its own."""
+    deploy(world, config())
+    world.api.add_space_variable(SPACE, "V", "2")
+    done = deploy(world, config(variables={"V": "2"}))
+    assert (done.release, done.pushed) == ("release-2", False)
+    last = releases.read(hub_of(world), SPACE).last
+    assert last is not None
+    assert last.record is not None
+    assert last.record.settings.variables == {"V": "2"}
+
+
+def test_other_vectors_are_not_taken_by_chance(world: World) -> None:
+    """A version whose vectors differ though its model is the same is taken back, unless wanted."""
+    deploy(world, config())
+    with pytest.raises(Unhealthy, match="although the model is the same"):
+        deploy(world, config(title=OTHER_VECTORS))
+    assert deploy(world, config(title=OTHER_VECTORS), new_vectors=True).release == "release-3"
+
+
+def test_vectors_that_the_plan_announced_are_taken(world: World) -> None:
+    """A change of the model is expected to change vectors."""
+    deploy(world, config())
+    said: list[str] = []
+    wanted = config(title=OTHER_VECTORS, model={"query_instruction": "find: "})
+    assert deploy(world, wanted, say=said.append).release == "release-2"
+    assert any("have to be embedded again" in line for line in said)
+
+
 def test_a_release_says_what_it_is(world: World) -> None:
-    """The tag's message carries model, fingerprint and toolkit; no value of a secret."""
+    """Its record has model, fingerprint, toolkit and settings; no value of a secret."""
     deployed = deploy(world, config(), source_commit="abc")
-    folder = world.hub.data / "spaces" / "me" / "app" / "git"
-    text = subprocess.run(
-        ["git", "--git-dir", folder, "tag", "--list", "--format=%(contents)", deployed.release],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    message = json.loads(text)
-    assert (message["release"], message["toolkit_commit"]) == (1, "abc")
-    assert message["fingerprint"] == "0" * 64
-    assert APP_KEY not in text
+    hub = hub_of(world)
+    last = releases.read(hub, SPACE).last
+    assert last is not None
+    assert last.record is not None
+    assert (last.name, last.commit) == (deployed.release, deployed.commit)
+    assert (last.record.model, last.record.toolkit_commit) == ("BAAI/bge-base-en-v1.5", "abc")
+    assert last.record.fingerprint == "0" * 64
+    assert last.record.p50_ms is not None
+    settings = last.record.settings
+    assert (settings.visibility, settings.hardware) == ("private", "cpu-basic")
+    assert settings.variables == {"V": "1"}
+    assert settings.secrets == hub.secret_times(SPACE)
+    head = hub.refs(SPACE).branches[releases.BRANCH]
+    kept = [hub.read_file(SPACE, path, head) for path in hub.files(SPACE, head)]
+    assert len(kept) == 2
+    assert APP_KEY.encode() not in b"".join(kept)

@@ -1,67 +1,39 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from fakes.embedding_server import APP_KEY, embedding_app
+from deploying import SECRETS, app, config, deploy, hub_of, state_file
 from fakes.runner import FakeRunner
-from hub_world import SPACE, WRITE, World, hub_world
+from hub_world import SPACE, World, hub_world
 
-from ops import deploy as deployment
 from ops import plan as verb
-from ops.adapters.hf_hub import Hub
-from ops.config import Config
 from ops.render import render
-from ops.watch import Patience
 from ops.written import Written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SECRETS = {"EMBED_API_KEYS": f"mem0={APP_KEY}"}
+    from ops.config import Config
 
 
 @pytest.fixture(scope="module", name="world")
 def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A Hub with a proven Space; a test leaves it so, or deploys it back."""
-    runner = FakeRunner(lambda _: embedding_app(None))
-    with hub_world(tmp_path_factory.mktemp("hub"), runner) as world:
-        deploy(world)
+    with hub_world(tmp_path_factory.mktemp("hub"), FakeRunner(app)) as world:
+        deploy(world, config())
         yield world
-
-
-def config(variables: dict[str, str] | None = None, **more: Any) -> Config:
-    """A Space called me/app."""
-    space = {"repo_id": SPACE, **more.pop("space", {})}
-    secrets = {name: {"env": name} for name in SECRETS}
-    given = {"V": "1"} if variables is None else variables
-    return Config.model_validate({"space": space, "secrets": secrets, "variables": given, **more})
-
-
-def deploy(world: World) -> None:
-    """Make the Space what `config()` says."""
-    request = deployment.Request(
-        config(),
-        SECRETS,
-        patience=Patience(limit=30, poll=0.05),
-        state_file=world.hub.data / "written.json",
-    )
-    deployment.deploy(hub(world), request, say=print, on_check=print)
-
-
-def hub(world: World) -> Hub:
-    """The Hub as the Space's owner sees it."""
-    return Hub(world.hub.endpoint, WRITE)
 
 
 def plan(
     world: World, wanted: Config, secrets: dict[str, str] | None = None, repo_id: str = SPACE
 ) -> verb.Plan:
     """What a deploy of `wanted` would do."""
-    written = Written(f"{world.hub.endpoint} {repo_id}", world.hub.data / "written.json")
-    given = SECRETS if secrets is None else secrets
-    return verb.make_plan(hub(world), repo_id, wanted, render(wanted), given, written)
+    hub = hub_of(world)
+    written = Written(f"{hub.endpoint} {repo_id}", state_file(world))
+    of = verb.of_config(wanted, render(wanted), SECRETS if secrets is None else secrets)
+    return verb.make_plan(hub, repo_id, of, written)
 
 
 def test_nothing_to_do(world: World) -> None:
@@ -76,13 +48,13 @@ def test_nothing_to_do(world: World) -> None:
 def test_it_writes_nothing(world: World) -> None:
     """A plan asks, and changes nothing."""
     world.hub.faults.mark()
-    plan(world, config(space={"title": "Another", "hardware": "cpu-upgrade"}))
+    plan(world, config(title="Another", hardware="cpu-upgrade"))
     assert {seen.method for seen in world.hub.faults.seen} <= {"GET", "HEAD"}
 
 
 def test_a_file_is_shown_with_what_changes(world: World) -> None:
     """A changed title is a change of the README alone, as a diff."""
-    found = plan(world, config(space={"title": "Another"}))
+    found = plan(world, config(title="Another"))
     (change,) = found.files
     assert (change.path, change.kind, change.drift) == ("README.md", "change", False)
     assert "+title: Another\n" in change.diff
@@ -91,7 +63,7 @@ def test_a_file_is_shown_with_what_changes(world: World) -> None:
 
 def test_settings_are_shown(world: World) -> None:
     """Hardware with its price, variables with their values."""
-    wanted = config({"W": "2"}, space={"hardware": "cpu-upgrade", "sleep_time": 600})
+    wanted = config(variables={"W": "2"}, hardware="cpu-upgrade", sleep_time=600)
     found = plan(world, wanted)
     lines = list(verb.lines(found))
     assert "~ hardware: cpu-basic -> cpu-upgrade" in lines
@@ -107,7 +79,12 @@ def test_secrets_are_told_apart_without_their_values(world: World) -> None:
     assert list(verb.lines(changed)) == ["~ secret EMBED_API_KEYS: written again (changed)"]
     assert "another-secret" not in json.dumps(changed.data())
     elsewhere = Written(f"{world.hub.endpoint} {SPACE}", world.hub.data / "elsewhere.json")
-    unknown = verb.make_plan(hub(world), SPACE, config(), render(config()), SECRETS, elsewhere)
+    unknown = verb.make_plan(
+        hub_of(world),
+        SPACE,
+        verb.of_config(config(), render(config()), SECRETS),
+        elsewhere,
+    )
     assert list(verb.lines(unknown)) == [
         "~ secret EMBED_API_KEYS: written again (not known on this machine)"
     ]
@@ -126,8 +103,32 @@ def test_a_change_made_by_hand_is_shown_as_such(world: World) -> None:
     found = plan(world, config())
     assert {change.path for change in found.files if change.drift} == {"README.md", "Dockerfile"}
     assert "(changed on the Hub since the last release)" in "\n".join(verb.lines(found))
-    deploy(world)
+    deploy(world, config())
     assert not plan(world, config())
+
+
+def test_settings_changed_by_hand_are_shown_as_such(world: World) -> None:
+    """What differs from space.toml because somebody set it on the Hub is marked."""
+    world.api.add_space_variable(SPACE, "V", "by hand")
+    found = plan(world, config(variables={"V": "1", "W": "2"}))
+    assert {change.name: change.drift for change in found.settings} == {"V": True, "W": False}
+    lines = list(verb.lines(found))
+    assert "~ variable V: by hand -> 1  (changed on the Hub since the last release)" in lines
+    agreed = plan(world, config(variables={"V": "by hand"}))
+    assert not agreed.settings
+    assert list(verb.lines(agreed)) == [
+        "~ changed on the Hub since the last release, not proven: variable V"
+    ]
+    deploy(world, config())
+    assert not plan(world, config())
+
+
+def test_a_secret_set_by_hand_is_shown_as_such(world: World) -> None:
+    """The Hub tells when a secret was set: later than at the last release is by hand."""
+    world.api.add_space_secret(SPACE, "EMBED_API_KEYS", "another")
+    (change,) = plan(world, config()).settings
+    assert (change.field, change.drift) == ("secret", True)
+    deploy(world, config())
 
 
 def test_a_paused_space_is_started(world: World) -> None:
@@ -137,7 +138,7 @@ def test_a_paused_space_is_started(world: World) -> None:
     found = plan(world, config())
     assert found.wake
     assert list(verb.lines(found)) == ["~ it is PAUSED and will be started"]
-    deploy(world)
+    deploy(world, config())
 
 
 def test_a_new_space_is_all_new(world: World) -> None:
@@ -152,6 +153,6 @@ def test_a_new_space_is_all_new(world: World) -> None:
 
 def test_it_is_a_comment_for_a_pull_request(world: World) -> None:
     """Markdown with the summary on top and the diffs folded."""
-    text = verb.markdown(plan(world, config(space={"title": "Another"})))
+    text = verb.markdown(plan(world, config(title="Another")))
     assert text.startswith(f"### Plan for {SPACE}\n\n```diff\n~ README.md\n```")
     assert "<details>" in text
