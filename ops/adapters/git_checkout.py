@@ -1,4 +1,4 @@
-"""Which commit of this toolkit is running, and where it comes from: the only importer of git."""
+"""Which commit of this toolkit is running, and where it comes from."""
 
 from __future__ import annotations
 

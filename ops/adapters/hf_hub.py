@@ -46,6 +46,9 @@ _TIMEOUT = httpx2.Timeout(60, connect=20)
 _TOKENS_PAGE = "https://huggingface.co/settings/tokens"
 _LIBRARY = "embedding-space"
 
+GIT_USER = "hf_user"
+"""Who git says it is beside a token; the Hub goes by the token (its client's `_git_credential`)."""
+
 _QUIET = 5.0
 """Seconds without an event after which a log that is not followed is at its end, as the client
 has it; `_SILENT` is for one that is followed, where the Hub sends something now and then."""
@@ -371,6 +374,24 @@ class Hub:
             return newest.commit_id if mark in newest.message else None
 
         return self._do(f"commit to {repo_id}", push, pushed)
+
+    def require_git(self, repo_id: str, service: str) -> None:
+        """Ask what git asks first (gitprotocol-http(5)), as git itself does not tell a refusal.
+
+        Raises:
+            NotAllowed: this token may not fetch or push there.
+            HubUnreachable: nobody answers.
+        """
+
+        def ask() -> None:
+            reply = huggingface_hub.get_session().get(
+                f"{self.endpoint}/spaces/{repo_id}/info/refs",
+                params={"service": service},
+                auth=(GIT_USER, self.token) if self.token else None,
+            )
+            hf_raise_for_status(reply)
+
+        self._ask(f"use git with {repo_id}", ask)
 
     def runtime(self, repo_id: str) -> Runtime:
         """What the Space is doing now."""

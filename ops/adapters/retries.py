@@ -19,6 +19,14 @@ _TOO_MANY = 429
 _SERVER_ERRORS = frozenset({500, 502, 503, 504})
 
 
+class NoAnswer(Exception):
+    """A program that speaks with the Hub for us, such as git, got no whole answer."""
+
+
+_Failure = HfHubHTTPError | httpx2.TransportError | NoAnswer
+_FAILURES = (HfHubHTTPError, httpx2.TransportError, NoAnswer)
+
+
 @dataclass(frozen=True)
 class Retries:
     """How often to try, and how long to wait in between, in seconds.
@@ -49,7 +57,7 @@ class Retries:
         for turns_left in reversed(range(self.tries)):
             try:
                 return do()
-            except (HfHubHTTPError, httpx2.TransportError) as error:
+            except _FAILURES as error:
                 wait = self._wait(error, self.tries - 1 - turns_left)
                 if wait is None:
                     raise
@@ -62,10 +70,10 @@ class Retries:
                     raise
         raise AssertionError  # the last try returns or raises
 
-    def _wait(self, error: HfHubHTTPError | httpx2.TransportError, turn: int) -> float | None:
+    def _wait(self, error: _Failure, turn: int) -> float | None:
         """Seconds until the next try; None when none would help."""
         doubling = float(self.first_wait * 2**turn)
-        if isinstance(error, httpx2.TransportError):
+        if not isinstance(error, HfHubHTTPError):
             return doubling
         status = error.response.status_code
         if status not in _SERVER_ERRORS | {_TOO_MANY}:
@@ -76,14 +84,16 @@ class Retries:
         return asked if asked <= self.longest_wait else None
 
 
-def _undecided(error: HfHubHTTPError | httpx2.TransportError) -> bool:
+def _undecided(error: _Failure) -> bool:
     """Whether what was asked for may have been done all the same."""
     return not isinstance(error, HfHubHTTPError) or error.response.status_code != _TOO_MANY
 
 
-def _reason(error: HfHubHTTPError | httpx2.TransportError) -> str:
+def _reason(error: _Failure) -> str:
     if isinstance(error, HfHubHTTPError):
         return f"The Hub answered {error.response.status_code}"
+    if isinstance(error, NoAnswer):
+        return str(error)
     return f"The Hub did not answer ({type(error).__name__})"
 
 

@@ -94,6 +94,7 @@ for _command in (
     release.deploy,
     release.releases,
     release.rollback,
+    release.clone,
     run.status,
     run.logs,
     run.restart,

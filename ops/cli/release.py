@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -201,3 +202,32 @@ def _page(found: Plan) -> Iterator[str]:
     if found.live is not None:
         for file in found.files:
             yield f"\n{file.diff}".rstrip("\n")
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=pathlib.Path))
+@click.option("--dry-run", is_flag=True, help="Say what would happen, touch nothing.")
+@pass_globals
+def clone(options: Globals, folder: pathlib.Path, *, dry_run: bool) -> None:
+    """Make a git working copy of the Space, with its history and releases.
+
+    DIR is new or empty. The token that clones is not kept in it: git asks for one when you pull or
+    push, unless `hf auth login --add-to-git-credential` has given it one. What you push is built
+    and runs at once, unproven; when the Hub has commits that you have not, git refuses to push.
+
+    \b
+    Examples: ops clone my-space
+              ops --env staging clone my-staging-space
+    """
+    target = hub()
+    from ops import clone as verb
+
+    done = verb.clone(
+        target,
+        options.config().space.repo_id,
+        folder,
+        say=options.output.say,
+        dry_run=dry_run,
+    )
+    text = "Nothing was touched: --dry-run." if dry_run else f"{done.repo_id} is in {folder}."
+    options.output.result(text, {**asdict(done), "dry_run": dry_run})
