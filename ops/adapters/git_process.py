@@ -120,6 +120,7 @@ class GitProcess:
                     out, err = process.communicate()
                 except BaseException:
                     process.terminate()
+                    process.wait()
                     raise
         return Done(process.returncode, self._redacted(out), self._redacted(err))
 
@@ -138,7 +139,6 @@ class GitProcess:
             "HOME": str(self.home),
             "XDG_CONFIG_HOME": str(self.home),
             "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_COUNT": str(len(config)),
             **dict(pairs),
             "GIT_ASKPASS": str(self._askpass),

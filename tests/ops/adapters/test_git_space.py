@@ -329,12 +329,17 @@ def test_large_files_without_git_lfs(
     commit(world, add={"c.txt": b"text"})
 
 
-def test_git_is_not_installed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That is said as such."""
-    parent = main(world)
-    monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(ConfigError, match="git is not installed"):
-        commit(world, parent=parent)
+@pytest.mark.usefixtures("lfs")
+def test_a_space_does_not_say_where_the_token_goes(world: World, tmp_path: Path) -> None:
+    """Its .lfsconfig could name any host, which git-lfs would then show the token to."""
+    with closed_port() as elsewhere:
+        config = f"[lfs]\n\turl = {elsewhere}\n".encode()
+        world.push({".lfsconfig": config, "a.png": b"\0one"})
+        commit(world, add={"b.png": b"\0two"})
+        copy(world, tmp_path / "copy")
+    assert (tmp_path / "copy" / "a.png").read_bytes() == b"\0one"
+    assert (tmp_path / "copy" / "b.png").read_bytes() == b"\0two"
+    world.push({}, delete=(".lfsconfig", "a.png", "b.png"))
 
 
 def copy(world: World, folder: Path, token: str | None = WRITE, **more: Any) -> WorkingCopy:
