@@ -42,8 +42,7 @@ def stage(
     _add(git, add)
     named = given_to_lfs(git, add)
     refused = {path for path, content in add.items() if _is_refused(content)}
-    # An empty file is one in git-lfs, too.
-    large = {path: add[path] for path in sorted(named | refused) if add[path]}
+    large = {path: add[path] for path in sorted(named | refused)}
     if not large:
         return ()
     _require_lfs(large)

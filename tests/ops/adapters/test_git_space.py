@@ -158,8 +158,19 @@ def test_main_has_moved(world: World) -> None:
     assert not any(seen.path.endswith("receive-pack") for seen in world.hub.faults.seen)
 
 
-def test_main_moves_meanwhile(world: World) -> None:
-    """A commit between the look and the push is not lost, and the push is not forced."""
+def test_main_moves_before_the_push(world: World, git: WatchedGit) -> None:
+    """A commit after the look is not lost: the push is not forced."""
+    pushed = []
+    with (
+        git.before("push", lambda: pushed.append(world.push({"theirs": b"before"}))),
+        pytest.raises(Conflict, match="main is at"),
+    ):
+        commit(world)
+    assert pushed == [main(world)]
+
+
+def test_main_moves_during_the_push(world: World) -> None:
+    """Nor is one that comes after git has seen where main is."""
     before = main(world)
     world.hub.faults.add(parse(f"conflict {SPACE}"))
     with pytest.raises(Conflict, match="main is at"):
@@ -188,11 +199,10 @@ def test_main_was_set_back(world: World, git: WatchedGit) -> None:
     "fault",
     [
         "cut GET /spaces/*/info/refs",
-        "cut times=3 POST /spaces/*/git-upload-pack",
         f"cut skip={BEFORE_A_PUSH - 1} GET /spaces/*/info/refs",
         f"status 503 POST {PUSH}",
-        f"status 429 POST {PUSH}",
         f"cut times=2 POST {PUSH}",
+        f"cut when=after POST {PUSH}",
         f"cut times=2 when=after POST {PUSH}",
         f"cut when=body bytes=5 POST {PUSH}",
     ],
@@ -415,6 +425,29 @@ def test_a_clone_that_fails_leaves_nothing(world: World, tmp_path: Path, *, ther
     assert OTHER not in everything_in(raised.value)
     assert list(folder.parent.iterdir()) == ([folder] if there else [])
     assert not there or list(folder.iterdir()) == []
+
+
+@pytest.mark.usefixtures("lfs")
+def test_a_clone_without_its_large_files_is_none(world: World, tmp_path: Path) -> None:
+    """Those that cannot be had leave nothing behind either."""
+    world.push({"a.png": os.urandom(20) + b"\0"})
+    world.hub.faults.add(parse("status 500 times=always POST /spaces/*/info/lfs/objects/batch"))
+    with pytest.raises(OpsError, match="git lfs failed"):
+        copy(world, tmp_path / "around" / "copy")
+    assert list((tmp_path / "around").iterdir()) == []
+    world.hub.faults.clear()
+    world.push({}, delete=("a.png",))
+
+
+def test_somebody_else_needs_the_folder(world: World, git: WatchedGit, tmp_path: Path) -> None:
+    """What came into it meanwhile is left alone."""
+    folder = tmp_path / "copy"
+    with (
+        git.before("clone", lambda: (folder / "theirs").mkdir(parents=True)),
+        pytest.raises(ConfigError, match="cannot be written"),
+    ):
+        copy(world, folder)
+    assert [path.name for path in folder.iterdir()] == ["theirs"]
 
 
 def test_where_nothing_can_be_written(world: World, tmp_path: Path) -> None:
