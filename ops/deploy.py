@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 from ops import __version__, doctor
+from ops.adapters import git_space
 from ops.apply import Applied, Job, carry_out
 from ops.plan import make_plan, of_config
 from ops.render import render
@@ -35,7 +37,7 @@ API_KEYS = "EMBED_API_KEYS"
 class Request:
     """What to deploy, and how.
 
-    `commit` makes the commit, by the Hub's API unless said otherwise. With `new_vectors`, vectors
+    `via` says what makes the commit: the Hub's API, or a push by git. With `new_vectors`, vectors
     may differ from the last release's although the model is the same.
     """
 
@@ -44,7 +46,7 @@ class Request:
     source_commit: str | None = None
     adopt: bool = False
     new_vectors: bool = False
-    commit: Commit | None = None
+    via: Literal["api", "git"] = "api"
     patience: Patience = field(default_factory=Patience)
     state_file: Path = field(default_factory=default_path)
 
@@ -83,13 +85,19 @@ def deploy(
     job = Job(
         title=f"Deploy {config.model.id} with embedding-space {__version__}",
         written=written,
-        commit=request.commit or hub.commit,
+        commit=_commit(hub, request.via),
         toolkit_commit=request.source_commit,
         app_key=first_key(request.secrets),
         patience=request.patience,
         any_vectors=request.new_vectors,
     )
     return carry_out(hub, plan, job, say=say, on_check=on_check)
+
+
+def _commit(hub: Hub, via: Literal["api", "git"]) -> Commit:
+    if via == "api":
+        return hub.commit
+    return partial(git_space.commit, hub.endpoint, hub.token)
 
 
 def first_key(secrets: Mapping[str, str]) -> str | None:

@@ -49,7 +49,7 @@ def address(hub_endpoint: str, repo_id: str) -> str:
 
 def commit(  # noqa: PLR0913 -- as Hub.commit, and whom to ask
     hub_endpoint: str,
-    token: str,
+    token: str | None,
     repo_id: str,
     *,
     add: Mapping[str, bytes],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -23,9 +23,23 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--adopt", is_flag=True, help="Replace a Space that embedding-space did not make.")
 @click.option("--new-vectors", is_flag=True, help="Take other vectors than the last release's.")
+@click.option(
+    "--via",
+    type=click.Choice(["api", "git"]),
+    default="api",
+    show_default=True,
+    help="What makes the commit: the Hub's API, or a push by git.",
+)
 @dry_run
 @pass_globals
-def deploy(options: Globals, *, adopt: bool, new_vectors: bool, dry_run: bool) -> None:
+def deploy(
+    options: Globals,
+    *,
+    adopt: bool,
+    new_vectors: bool,
+    via: Literal["api", "git"],
+    dry_run: bool,
+) -> None:
     """Create or update the Space on the Hub and prove it.
 
     Shows what `ops plan` shows, asks, and does exactly that; what is right already is not touched.
@@ -48,6 +62,7 @@ def deploy(options: Globals, *, adopt: bool, new_vectors: bool, dry_run: bool) -
         source_commit=source_commit(),
         adopt=adopt,
         new_vectors=new_vectors,
+        via=via,
     )
 
     def approve(found: Plan) -> None:
@@ -206,7 +221,7 @@ def _page(found: Plan) -> Iterator[str]:
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=pathlib.Path))
-@click.option("--dry-run", is_flag=True, help="Say what would happen, touch nothing.")
+@dry_run
 @pass_globals
 def clone(options: Globals, folder: pathlib.Path, *, dry_run: bool) -> None:
     """Make a git working copy of the Space, with its history and releases.

@@ -269,6 +269,36 @@ def test_vectors_that_the_plan_announced_are_taken(world: World) -> None:
     assert any("have to be embedded again" in line for line in said)
 
 
+def test_git_pushes_what_the_api_would_commit(world: World) -> None:
+    """Created and updated by git: the same files, proven, one commit each."""
+    first = deploy(world, config(), via="git")
+    wanted = config(title="Another")
+    second = deploy(world, wanted, via="git")
+    hub = hub_of(world)
+    live = hub.files(SPACE, second.commit)
+    assert {path: live[path] for path in live if path != ".gitattributes"} == blob_ids(
+        render(wanted)
+    )
+    commits = [commit.commit_id for commit in world.api.list_repo_commits(SPACE, repo_type="space")]
+    assert commits[:2] == [second.commit, first.commit]
+    assert second.release == "release-2"
+
+
+def test_git_does_not_push_over_somebody_else(world: World) -> None:
+    """A commit that came after the plan stays the newest: exit code 10."""
+    deploy(world, config())
+    theirs = []
+    with pytest.raises(Conflict) as caught:
+        deploy(
+            world,
+            config(title="Another"),
+            via="git",
+            approve=lambda _: theirs.append(world.push({"theirs.txt": b"1"})),
+        )
+    assert caught.value.exit_code == 10
+    assert world.api.space_info(SPACE).sha == theirs[0]
+
+
 def test_a_release_says_what_it_is(world: World) -> None:
     """Its record has model, fingerprint, toolkit and settings; no value of a secret."""
     deployed = deploy(world, config(), source_commit="abc")
