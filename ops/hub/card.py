@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 _COLOURS = ("blue", "gray", "green", "indigo", "pink", "purple", "red", "yellow")
 _SDKS = ("docker", "gradio", "static")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
-_DURATION = re.compile(r"([1-9]\d*)\s*([smh])")
+_DURATION = re.compile(r"([1-9]\d{0,8})\s*([smh])", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
+_MOST_REPEATED = 100_000
+"""Characters that aliases may add to front matter: each of theirs may hold others."""
 DEFAULT_PORT = 7860
 DEFAULT_START_LIMIT = 30 * 60.0
 
@@ -39,20 +41,9 @@ def read_card(readme: str) -> Card:
     if match is None:
         return Card(errors=("Missing configuration in README",))
     try:
-        data = yaml.safe_load(match[1])
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" at line {where.line + 2}" if where is not None else ""
-        return Card(errors=(f"The YAML metadata cannot be parsed{line}",))
-    except RecursionError:
-        return Card(errors=("The YAML metadata is nested too deeply",))
-    if not isinstance(data, dict):
-        return Card(errors=("The YAML metadata must be a mapping",))
-    try:
-        # As replies show it: YAML knows dates, and mappings that hold themselves.
-        data = json.loads(json.dumps(data, default=str, allow_nan=False))
-    except (TypeError, ValueError, RecursionError):
-        return Card(errors=("The YAML metadata cannot be written as JSON",))
+        data = _data(match[1])
+    except _Unusable as error:
+        return Card(errors=(str(error),))
     limit, errors = _start_limit(data), [*_sdk_errors(data), *_errors(data)]
     if limit is None:
         errors.append('"startup_duration_timeout" must be a duration such as 30m or 1h')
@@ -61,7 +52,7 @@ def read_card(readme: str) -> Card:
         sdk=data["sdk"] if data.get("sdk") in _SDKS else None,
         app_port=data["app_port"] if _is_port(data.get("app_port")) else DEFAULT_PORT,
         start_limit=limit if limit is not None else DEFAULT_START_LIMIT,
-        title=str(data.get("title", "")),
+        title=str(data.get("title") or ""),
         errors=tuple(errors),
     )
 
@@ -75,6 +66,59 @@ def check_card(readme: str, *, space: bool) -> tuple[tuple[str, ...], tuple[str,
     card = read_card(readme)
     # What only a Space must have is nobody else's mistake.
     return (tuple(_errors(card.data)) if card.data else card.errors), ()
+
+
+class _Unusable(Exception):
+    """Front matter of which nothing can be taken; says why."""
+
+
+def _data(text: str) -> dict[str, Any]:
+    """What front matter says, as replies show it; raises _Unusable."""
+    try:
+        data = yaml.load(text, _Loader)  # noqa: S506 -- a safe one
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" at line {where.line + 2}" if where is not None else ""
+        raise _Unusable(f"The YAML metadata cannot be parsed{line}") from error
+    except RecursionError as error:
+        raise _Unusable("The YAML metadata is nested too deeply") from error
+    except (ValueError, LookupError, AttributeError) as error:
+        # What PyYAML lets through: the 30th of February, a number of 5000 digits, `!!bool x`.
+        raise _Unusable("The YAML metadata has a value that is none of its type") from error
+    if not isinstance(data, dict):
+        raise _Unusable("The YAML metadata must be a mapping")
+    try:
+        # YAML knows dates, mappings that hold themselves, and half characters.
+        shown = json.dumps(data, default=str, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _Unusable("The YAML metadata cannot be written as JSON") from error
+    return dict(json.loads(shown))
+
+
+class _Loader(yaml.SafeLoader):
+    """Counts what aliases repeat before anything is made of it."""
+
+    def __init__(self, stream: str):
+        super().__init__(stream)
+        self._written = self._repeated = 0
+        self._sizes: dict[yaml.Node, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """As PyYAML's; an alias is as large as what it stands for, aliases in there included."""
+        is_alias = self.check_event(yaml.AliasEvent)
+        before = self._written + self._repeated
+        node = super().compose_node(parent, index)
+        if node is None:
+            return None
+        if is_alias:
+            # Without a size as yet it is within itself, which no JSON can be.
+            self._repeated += self._sizes.get(node, 0)
+            if self._repeated > _MOST_REPEATED:
+                raise _Unusable("The YAML metadata repeats itself too often by aliases")
+        else:
+            self._written += 1 + len(node.value) if isinstance(node, yaml.ScalarNode) else 1
+            self._sizes[node] = self._written + self._repeated - before
+        return node
 
 
 def _sdk_errors(data: dict[str, Any]) -> Iterator[str]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from ops.hub.card import check_card, read_card
@@ -38,6 +40,12 @@ def test_what_the_front_matter_decides() -> None:
         ("---\nsdk: docker\nx: .nan\n---\n", "JSON"),
         ("---\nsdk: docker\n? 2026-01-01\n: x\n---\n", "JSON"),
         (f"---\nsdk: docker\nx: {'[' * 2000}\n---\n", "nested"),
+        ("---\nsdk: docker\nx: 2026-02-30\n---\n", "none of its type"),
+        ("---\nsdk: docker\nx: !!bool maybe\n---\n", "none of its type"),
+        ("---\nsdk: docker\nx: !!timestamp soon\n---\n", "none of its type"),
+        (f"---\nsdk: docker\nx: {'9' * 5000}\n---\n", "none of its type"),
+        ('---\nsdk: docker\nx: "\\ud800"\n---\n', "JSON"),
+        (f"---\nsdk: docker\nstartup_duration_timeout: {'9' * 400}h\n---\n", '"startup_duration_'),
     ],
 )
 def test_each_mistake_is_named(readme: str, named: str) -> None:
@@ -45,6 +53,44 @@ def test_each_mistake_is_named(readme: str, named: str) -> None:
     errors = read_card(readme).errors
     assert len(errors) == 1
     assert named in errors[0]
+
+
+def bomb(first: str, again: str) -> str:
+    """Front matter of seven anchors, each of which has the one before ten times."""
+    lines = [f"a0: &a0 {first}"] + [
+        f"a{level}: &a{level} {again.format(', '.join([f'*a{level - 1}'] * 10))}"
+        for level in range(1, 8)
+    ]
+    return "\n".join(["---", "sdk: docker", *lines, "---", ""])
+
+
+@pytest.mark.parametrize(
+    "readme",
+    [
+        bomb("lol", "[{}]"),
+        bomb("{lol: 1}", "{{<<: [{}]}}"),
+        f"---\nsdk: docker\nx: &x {'y' * 20_000}\nz: [{'*x, ' * 2000}]\n---\n",
+    ],
+    ids=["lists", "merges", "a long text"],
+)
+def test_aliases_cannot_make_much_of_little(readme: str) -> None:
+    """A few lines that stand for a hundred megabytes are refused before these are made."""
+    tracemalloc.start()
+    try:
+        errors = read_card(readme).errors
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert errors == ("The YAML metadata repeats itself too often by aliases",)
+    assert most < 10_000_000
+
+
+def test_aliases_are_read() -> None:
+    """Those of a sane card are what they stand for."""
+    card = read_card("---\nsdk: docker\nx: &x [a, b]\ny: *x\nz: {<<: &z {k: *x}, l: 1}\n---\n")
+    assert card.errors == ()
+    assert card.data["y"] == ["a", "b"]
+    assert card.data["z"] == {"k": ["a", "b"], "l": 1}
 
 
 def test_what_is_read_can_be_shown() -> None:
