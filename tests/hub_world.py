@@ -13,6 +13,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from ops.adapters.hf_hub import Hub
 from ops.hub import LocalHub, User
+from ops.hub.store import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -70,6 +71,16 @@ class World:
 
     def url(self) -> str:
         return str(self.api.space_info(SPACE).host)
+
+    def clear(self) -> None:
+        """Be as at the beginning: nothing is there, nothing was run, nothing is to go wrong."""
+        state = self.hub._state
+        for kind in KINDS:
+            for repo in state.store.all(kind):
+                state.end(repo)
+                state.store.delete(repo)
+        self.hub.faults.clear()
+        self.runner.forget()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -71,11 +72,11 @@ class HubState:
             _end(*entry)
 
     def close(self) -> None:
-        """Stop every Space."""
+        """Stop every Space, all at the same time: an app may take a while to end."""
         with self._lock:
             entries, self._spaces = list(self._spaces.values()), {}
-        for entry in entries:
-            _end(*entry)
+        with ThreadPoolExecutor(max(len(entries), 1)) as pool:
+            list(pool.map(lambda entry: _end(*entry), entries))
 
     def _begin(self, repo: Repo) -> tuple[Space, Served]:
         served = Served(address=self.address)
@@ -91,5 +92,6 @@ class HubState:
 
 
 def _end(space: Space, served: Served) -> None:
-    served.stop()
+    served.end()
     space.close()
+    served.stop()

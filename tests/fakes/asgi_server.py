@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from ops.hub.server import PromptServer
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
@@ -31,14 +33,14 @@ def serving(
         date_header=date_header,
         timeout_graceful_shutdown=5,
     )
-    server = uvicorn.Server(config)
+    server = PromptServer(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
         _wait_until_started(server, thread)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        server.should_exit = True
+        server.end()
         thread.join(timeout=20)
         listener.close()
 

@@ -67,6 +67,11 @@ class FakeRunner:
     def name(self) -> str:
         return "fake"
 
+    def forget(self) -> None:
+        """Be as new."""
+        for told in (self.started, self.build_args, self.limits):
+            told.clear()
+
     def for_owner(self, owner: str) -> FakeRunner:  # noqa: ARG002
         return self
 

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
+
+from ops.cli import cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,20 +36,24 @@ def environment(**more: str) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(PROJECT)} | more
 
 
-def run(
-    *arguments: str, folder: Path, typed: str = "", **env: str
-) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """One command to its end."""
     return subprocess.run(
         command(*arguments),
         cwd=folder,
         env=environment(HF_HOME=str(folder / "hf"), **env),
-        input=typed,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, in which commands of this process run."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @contextmanager
@@ -161,13 +168,14 @@ def test_rules_and_faults_are_as_the_options_say(tmp_path: Path) -> None:
             api.list_spaces_hardware()
 
 
-@pytest.mark.parametrize("option", ["--mirror", "--model"])
-def test_a_folder_is_served_as_a_model(tmp_path: Path, option: str) -> None:
+def test_a_folder_is_served_as_a_model(tmp_path: Path) -> None:
     """By either name of the option."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "config.json").write_text("{}")
-    with serving(tmp_path, option, "org/model=folder") as hub:
-        assert client(hub, tmp_path).list_repo_files("org/model") == ["config.json"]
+    options = ("--mirror", "org/one=folder", "--model", "org/two=folder")
+    with serving(tmp_path, *options) as hub:
+        for name in ("org/one", "org/two"):
+            assert client(hub, tmp_path).list_repo_files(name) == ["config.json"]
 
 
 def test_a_running_hub_is_told_about_faults(tmp_path: Path) -> None:
@@ -194,22 +202,22 @@ def test_a_running_hub_is_told_about_faults(tmp_path: Path) -> None:
         assert str(api.token) not in added.stdout + listed.stdout + wrong.stderr
 
 
-def test_a_reset_asks_and_waits_for_the_hub_to_end(tmp_path: Path) -> None:
+def test_a_reset_asks_and_waits_for_the_hub_to_end(here: Path) -> None:
     """Only a folder whose Hub has ended is deleted, when its name was typed or --yes given."""
-    data = tmp_path / "build" / "hub"
-    with serving(tmp_path):
-        busy = run("--yes", "hub", "reset", folder=tmp_path)
+    data = here / "build" / "hub"
+    with serving(here):
+        busy = run("--yes", "hub", "reset", folder=here)
         assert busy.returncode == 2
         assert "process" in busy.stderr
-        second = run("hub", "serve", "--runner", "process", "--port", "0", folder=tmp_path)
+        second = run("hub", "serve", "--runner", "process", "--port", "0", folder=here)
         assert second.returncode == 2
         assert "A Hub serves" in second.stderr
-    refused = run("hub", "reset", folder=tmp_path, typed="no\n")
-    assert refused.returncode == 2
+    reset = ["hub", "reset"]
+    assert CliRunner().invoke(cli, reset, input="no\n").exit_code == 2
     assert (data / "tokens").is_dir()
-    assert run("hub", "reset", folder=tmp_path, typed="hub\n").returncode == 0
+    assert CliRunner().invoke(cli, reset, input="hub\n").exit_code == 0
     assert not data.exists()
-    assert run("--yes", "hub", "reset", folder=tmp_path).returncode == 2
+    assert CliRunner().invoke(cli, ["--yes", *reset]).exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -230,10 +238,11 @@ def test_a_reset_asks_and_waits_for_the_hub_to_end(tmp_path: Path) -> None:
         (("--rate-limit", "0"), "--rate-limit"),
     ],
 )
-def test_a_wrong_option_is_said_so(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
-    """Exit code 2, with what could stand there; no folder is made for a Hub that cannot be."""
-    done = run(*("hub", "serve", "--runner", "process", "--port", "0", *arguments), folder=tmp_path)
-    assert done.returncode == 2
+def test_a_wrong_option_is_said_so(here: Path, arguments: tuple[str, ...], said: str) -> None:
+    """Exit code 2, with what could stand there."""
+    serve = ("hub", "serve", "--runner", "process", "--port", "0", "--data", str(here / "data"))
+    done = CliRunner().invoke(cli, [*serve, *arguments])
+    assert done.exit_code == 2
     assert said in done.stderr
 
 

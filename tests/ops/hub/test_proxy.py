@@ -4,7 +4,7 @@ import httpx2
 import pytest
 from hub_world import OTHER, READ, SPACE, WRITE, World
 
-from ops.hub import Fault
+from ops.hub import Fault, Grant
 
 
 @pytest.fixture
@@ -86,9 +86,9 @@ def test_no_app_is_a_503(world: World) -> None:
     assert "NO_APP_FILE" in reply.text
 
 
-def test_waking_has_a_limit(world: World) -> None:
+def test_waking_has_a_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A visitor of a sleeping Space that does not come up in time is told that it starts."""
-    world.hub._state.wake_limit = 0.2
+    monkeypatch.setattr(world.hub._state, "wake_limit", 0.2)
     world.create(space_hardware="cpu-upgrade", space_sleep_time=3600)
     world.push({})
     world.wait_for_stage("RUNNING")
@@ -102,5 +102,8 @@ def test_waking_has_a_limit(world: World) -> None:
 
 def test_a_revoked_token_opens_nothing(world: World, url: str) -> None:
     """What the Hub does not know any more is no token from the next request on."""
-    world.hub.accounts.revoke(READ)
-    assert httpx2.get(url, headers={"X-HF-Authorization": bearer(READ)}).status_code == 404
+    world.hub.accounts.grant("me", "hf_short", Grant("read"))
+    opens = {"X-HF-Authorization": bearer("hf_short")}
+    assert httpx2.get(url, headers=opens).status_code == 200
+    world.hub.accounts.revoke("hf_short")
+    assert httpx2.get(url, headers=opens).status_code == 404

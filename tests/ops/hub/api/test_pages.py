@@ -188,12 +188,11 @@ def test_logs_and_stage_follow(chromium: Browser, world: World) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 375])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 375)])
 def test_everybody_can_use_it(
     chromium: Browser, world: World, scheme: str, width: int, tmp_path: Path
 ) -> None:
-    """In each appearance axe finds nothing wrong, nothing sticks out, and a picture is kept."""
+    """Axe finds nothing wrong, nothing sticks out, and a picture is kept, however it is shown."""
     size = {"width": width, "height": 800}
     with visit(chromium, world, color_scheme=scheme, viewport=size, bypass_csp=True) as page:
         for name, path in (("list", "/"), ("space", f"/spaces/{SPACE}")):

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
-from fakes.runner import FakeRunner
-from hub_world import FREE, OTHER, READ, SPACE, WRITE, hub_world
+from hub_world import FREE, OTHER, READ, SPACE, WRITE
 from huggingface_hub import (
     CommitOperationAdd,
     HfApi,
@@ -20,30 +19,10 @@ from huggingface_hub.errors import (
 
 from ops.errors import OpsError
 from ops.hub import LocalHub
-from ops.hub.store import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from fakes.runner import FakeRunner
     from hub_world import World
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One Hub for all tests here."""
-    with hub_world(tmp_path_factory.mktemp("hub"), FakeRunner()) as world:
-        yield world
-
-
-@pytest.fixture
-def world(shared: World) -> Iterator[World]:
-    """The Hub, without a repository before and after."""
-    yield shared
-    state = shared.hub._state
-    for kind in KINDS:
-        for repo in state.store.all(kind):
-            state.end(repo)
-            state.store.delete(repo)
 
 
 def test_the_token_says_who_one_is(world: World) -> None:

@@ -19,6 +19,7 @@ from huggingface_hub import snapshot_download
 from ops.hub import LocalHub, Rules, User
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from hub_world import World
@@ -51,6 +52,13 @@ def downloaded(world: World, repo: str, folder: Path) -> dict[str, bytes]:
     """What the real client gets, by name."""
     snapshot_download(repo, local_dir=folder, endpoint=world.hub.endpoint, token=WRITE)
     return {p.name: p.read_bytes() for p in folder.iterdir() if p.suffix in (".bin", ".png")}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A Hub of each test's own: what was sent by Xet stays."""
+    with hub_world(tmp_path / "hub", FakeRunner()) as world:
+        yield world
 
 
 @pytest.fixture
