@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+import docker
 import httpx2
 import psutil
 import pytest
@@ -26,14 +27,18 @@ from fakes import killable_hub
 from fakes.processes import wait_until_ended
 from hub_world import CARD, WRITE
 
+from ops.adapters.free_port import LOOPBACK
 from ops.adapters.watchdog import WATCHDOG
 from ops.hub.git_command import Git
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from docker import DockerClient
+
 KILLS = 50
 SEED = 20
+BASE_IMAGE = "python:3.11-slim"
 HEADERS = {"Authorization": f"Bearer {WRITE}"}
 APP = """
 import os
@@ -289,42 +294,108 @@ def test_git_is_marked(hub: Hub) -> None:
     assert f"{mark}={WATCHDOG.mark[mark]}".encode() in shown.splitlines()
 
 
-def test_the_command_serves_on_and_leaves_nothing(tmp_path: Path) -> None:
-    """`ops hub serve` goes on when a process of its own ends; killed, it takes its apps along."""
-    serve = ["--json", "hub", "serve", "--runner", "process", "--port", "0", "--data", "hub"]
+@contextmanager
+def served(folder: Path, runner: str) -> Iterator[Hub]:
+    """`ops hub serve`, which is killed in the end if not before."""
+    serve = ["--json", "hub", "serve", "--runner", runner, "--port", "0", "--data", "hub"]
     environment = os.environ | {
         "PYTHONPATH": str(Path(killable_hub.__file__).parents[2]),
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "XDG_CACHE_HOME": str(folder / "cache"),
     }
-    (tmp_path / "token").write_text(WRITE)
-    (tmp_path / "clone").mkdir()
+    (folder / "token").write_text(WRITE)
     with subprocess.Popen(
         [sys.executable, "-m", "ops", *serve, "--token", "token"],
-        cwd=tmp_path,
+        cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     ) as starter:
         said = "".join(iter(_of(starter.stdout).readline, "}\n")) + "}"
-        hub = Hub(tmp_path / "hub", starter, pid=starter.pid, endpoint=json.loads(said)["endpoint"])
+        hub = Hub(folder / "hub", starter, pid=starter.pid, endpoint=json.loads(said)["endpoint"])
         try:
-            create(hub, "app", type="space", sdk="docker", variables=[mark(hub)])
-            create(hub, "pushed", type="model")
-            pushes = Writer("models", "pushed", by_git(tmp_path / "clone"))
-            assert pushes.write_once(hub.endpoint)
-            assert Writer("spaces", "app", by_api(SPACE)).write_once(hub.endpoint)
-            until = time.monotonic() + 60
-            while not any("space_app" in process.cmdline() for process in hub.started()):
-                assert time.monotonic() < until, hub.started()
-                time.sleep(0.05)
-            with at_work([pushes], hub):
-                for _ in range(500):  # as at a push's end, when that meets the thread which waits
-                    starter.send_signal(signal.SIGCHLD)
-                    time.sleep(0.001)
-            assert pushes.write_once(hub.endpoint), "it has ended"
+            yield hub
         finally:
             hub.kill()
+
+
+def test_the_command_serves_on_and_leaves_nothing(tmp_path: Path) -> None:
+    """`ops hub serve` goes on when a process of its own ends; killed, it takes its apps along."""
+    (tmp_path / "clone").mkdir()
+    with served(tmp_path, "process") as hub:
+        create(hub, "app", type="space", sdk="docker", variables=[mark(hub)])
+        create(hub, "pushed", type="model")
+        pushes = Writer("models", "pushed", by_git(tmp_path / "clone"))
+        assert pushes.write_once(hub.endpoint)
+        assert Writer("spaces", "app", by_api(SPACE)).write_once(hub.endpoint)
+        until = time.monotonic() + 60
+        while not any("space_app" in process.cmdline() for process in hub.started()):
+            assert time.monotonic() < until, hub.started()
+            time.sleep(0.05)
+        with at_work([pushes], hub):
+            for _ in range(500):  # as at a push's end, when that meets the thread which waits
+                hub.starter.send_signal(signal.SIGCHLD)
+                time.sleep(0.001)
+        assert pushes.write_once(hub.endpoint), "it has ended"
+
+
+@pytest.mark.docker
+def test_no_docker_build_outlives_it(tmp_path: Path) -> None:
+    """Killed within a step of a build, it leaves neither step nor container; the next one builds.
+
+    The step waits for a word of ours, over a connection that ends with it.
+    """
+    client = docker.from_env()
+    try:
+        with socket.create_server((LOOPBACK, 0)) as gate:
+            gate.settimeout(60)
+            step = f"assert socket.create_connection({gate.getsockname()}).recv(1)"
+            files = {
+                "README.md": CARD.decode(),
+                "Dockerfile": f'FROM {BASE_IMAGE}\nCOPY app.py .\nRUN python -c "import socket; '
+                f'{step}"\nENV HOST=0.0.0.0 PORT=7860\nCMD ["python", "app.py"]\n',
+                "app.py": APP,
+            }
+            with served(tmp_path, "docker") as hub:
+                create(hub, "app", type="space", sdk="docker", hardware="cpu-upgrade")
+                assert Writer("spaces", "app", by_api(files)).write_once(hub.endpoint)
+                building, _ = gate.accept()
+                assert containers(client, step)
+                hub.kill()
+                with building:
+                    building.settimeout(60)
+                    assert building.recv(1) == b"", "the step goes on"
+            wait_until(lambda: not containers(client, step))
+            with served(tmp_path, "docker") as hub:
+                building, _ = gate.accept()
+                with building:
+                    building.send(b"x")
+                    wait_until(lambda: stage(hub) == "RUNNING")
+            wait_until(lambda: not containers(client, "app.py"))
+    finally:
+        for image in client.images.list("embedding-space-hub/me/app"):
+            client.images.remove(image.id, force=True)
+        client.close()
+
+
+def containers(client: DockerClient, text: str) -> list[str]:
+    """Those that run a command with this text in it, or did."""
+    found = client.api.containers(all=True, trunc=False)
+    return [each["Id"] for each in found if text in each["Command"]]
+
+
+def stage(hub: Hub) -> str:
+    """What the Space is doing."""
+    reply = httpx2.get(f"{hub.endpoint}/api/spaces/me/app/runtime", headers=HEADERS)
+    return str(reply.json()["stage"])
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return when it is so."""
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.05)
 
 
 def create(hub: Hub, name: str, **asked: object) -> None:
