@@ -22,11 +22,9 @@ from ops.hub.starting import StartFailed, environment, limits, wait_until_answer
 from ops.hub.visits import Visits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ops.hub.means import Means
     from ops.hub.store import Repo, Settings, Wish
-    from ops.runner import Image, Log, Running
+    from ops.runner import Image, Running
 
 _WATCH_EVERY = 0.5
 _KILLED = 137
@@ -206,8 +204,13 @@ class Space:
             except _SpaceEnded as end:
                 self._stop(end.stage, end.message)
             except (OpsError, HubError, OSError) as error:
-                self.run_log.write(str(error))
-                self._stop("RUNTIME_ERROR", str(error))
+                self._fail(str(error))
+            except Exception as error:  # noqa: BLE001 -- else it builds for ever and obeys nobody
+                self._fail(f"The local Hub failed: {type(error).__name__}: {error}")
+
+    def _fail(self, message: str) -> None:
+        self.run_log.write(message)
+        self._stop("RUNTIME_ERROR", message)
 
     def _next_order(self) -> _Order:
         """The newest order; watches the app meanwhile."""
@@ -247,6 +250,8 @@ class Space:
                 self._retire("SLEEPING")
 
     def _carry_out(self, order: _Order) -> None:
+        if order.rebuild:
+            self._built = None
         if order.what != "run":
             self._end_retired()
             return
@@ -255,7 +260,7 @@ class Space:
         if commit is None:
             raise _SpaceEnded("NO_APP_FILE")
         card = self._card(commit, settings)
-        if self._built is None or self._built[0] != commit or order.rebuild:
+        if self._built is None or self._built[0] != commit:
             self._now(self._while_serving("BUILDING"))
             self._built = (commit, self._build(commit, settings))
         self._now(self._while_serving("APP_STARTING"))
@@ -284,7 +289,7 @@ class Space:
                 commit,
                 settings,
                 self._means,
-                log=self._cancelled_by_orders(log.write),
+                log=log.write,
                 check=self._check,
             )
         except OpsError as error:
@@ -292,10 +297,7 @@ class Space:
             raise _SpaceEnded("BUILD_ERROR", error.message) from error
 
     def _start(self, commit: str, image: Image, card: Card, settings: Settings) -> None:
-        try:
-            self._means.slots.claim(self.repo)
-        except HubError as error:
-            raise _SpaceEnded("STOPPED", error.message) from error
+        self._claim_slot()
         log = self.run_log = SpaceLog()
         log.write("===== Application Startup =====")
         if settings.volumes:
@@ -319,6 +321,15 @@ class Space:
             raise
         self._end_retired()
 
+    def _claim_slot(self) -> None:
+        """At the same time as nobody pauses it, which would give back what it has not yet."""
+        with self._lock:
+            self._check()
+            try:
+                self._means.slots.claim(self.repo)
+            except HubError as error:
+                raise _SpaceEnded("STOPPED", error.message) from error
+
     def _serve(self, serving: _Serving) -> None:
         """From now on visitors meet this version."""
         self.visits.renew()
@@ -337,13 +348,6 @@ class Space:
     def _check(self) -> None:
         if not self._orders.empty():
             raise _SupersededError
-
-    def _cancelled_by_orders(self, log: Log) -> Callable[[str], None]:
-        def write(line: str) -> None:
-            self._check()
-            log(line)
-
-        return write
 
     def _while_serving(self, stage: Literal["BUILDING", "APP_STARTING"]) -> Stage:
         if self._serving is None:

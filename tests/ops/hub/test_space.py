@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -17,13 +18,18 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from ops.hub import Fault, Rules
+from ops.hub.slots import Slots
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
+    from ops.hub.store import Kind, Repo
+
+WHERE: tuple[Kind, str, str] = ("spaces", "me", "app")
 OPEN = {"X-HF-Authorization": f"Bearer {WRITE}"}
 
 
@@ -162,6 +168,33 @@ def test_a_factory_restart_builds_again(world: World) -> None:
     world.wait_for_stage("RUNNING")
     world.api.restart_space(SPACE, factory_reboot=True)
     world.wait(lambda raw: raw["stage"] == "RUNNING" and len(world.runner.build_args) == 2)
+
+
+def test_a_factory_restart_is_not_forgotten(world: World) -> None:
+    """What comes between, such as a new secret, builds again too."""
+    world.create()
+    world.push({})
+    world.wait_for_stage("RUNNING")
+    world.hub.faults.add(Fault("slow-build", seconds=3600))
+    world.api.restart_space(SPACE, factory_reboot=True)
+    world.wait(lambda _: not world.hub.faults.pending)
+    world.api.add_space_secret(SPACE, "S", "new")
+    world.wait(lambda raw: raw["stage"] == "RUNNING" and len(world.runner.started) == 2)
+    assert len(world.runner.build_args) == 2
+
+
+def test_a_fault_of_the_hubs_own_ends_the_space_in_words(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It neither builds for ever nor stops obeying."""
+    world.create()
+    world.wait_for_stage("NO_APP_FILE")
+    with monkeypatch.context() as broken:
+        broken.setattr(world.runner, "build", None)
+        world.push({})
+        assert "TypeError" in str(world.wait_for_stage("RUNTIME_ERROR")["errorMessage"])
+    world.api.restart_space(SPACE)
+    world.wait_for_stage("RUNNING")
 
 
 def test_paused_until_restarted(world: World) -> None:
@@ -339,6 +372,36 @@ def test_an_app_without_a_slot_is_stopped(tmp_path: Path) -> None:
         assert "pause your previous Spaces" in raw["errorMessage"]
         world.api.pause_space(SPACE)
         world.api.restart_space("me/second")
+        world.wait(lambda _: world.api.get_space_runtime("me/second").stage == "RUNNING")
+
+
+class Meddling(Slots):
+    """While a Space asks for its slot, somebody pauses it."""
+
+    def __init__(self, rules: Rules, pause: Callable[[], None]):
+        super().__init__(rules)
+        self._pause: Callable[[], None] | None = pause
+
+    def claim(self, repo: Repo) -> None:
+        if (pause := self._pause) is not None:
+            self._pause = None
+            thread = threading.Thread(target=pause)
+            thread.start()
+            thread.join(0.3)
+        super().claim(repo)
+
+
+def test_a_pause_at_the_worst_moment_gives_the_slot_back(tmp_path: Path) -> None:
+    """A Space that is paused while it starts keeps no other one from starting."""
+    rules = Rules(running_spaces=1)
+    with hub_world(tmp_path, FakeRunner(), rules=rules) as world:
+        state = world.hub._state
+        slots = Meddling(rules, lambda: state.space(state.store.find(*WHERE)).pause())
+        state._means = replace(state._means, slots=slots)
+        world.create()
+        world.push({})
+        world.wait_for_stage("PAUSED")
+        world.api.duplicate_repo(SPACE, "me/second", repo_type="space")
         world.wait(lambda _: world.api.get_space_runtime("me/second").stage == "RUNNING")
 
 
