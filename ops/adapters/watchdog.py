@@ -60,8 +60,7 @@ class Watchdog:
         A lock is a file: it stays locked (shared) until all is ended.
         """
         with self._lock:
-            self._watched[kind, str(name)] = None
-            self._tell(["watch", kind, str(name)])
+            self._watch(kind, str(name))
 
     def forget(self, kind: Kind, name: str | int | Path) -> None:
         """It has ended."""
@@ -80,8 +79,8 @@ class Watchdog:
 
     def lock(self, path: Path) -> None:
         """Have a file locked (shared) from now on, until all is ended or it is forgotten."""
-        self.watch("lock", path)
-        with self._lock:
+        with self._lock:  # until it is acknowledged, as another thread would take that for its own
+            self._watch("lock", str(path))
             acknowledged = self._process.stdout if self._process is not None else None
             while acknowledged is not None and (line := acknowledged.readline()):
                 if line.rstrip("\n") == str(path):
@@ -98,6 +97,10 @@ class Watchdog:
                 pipe.close()
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=_END_LIMIT)
+
+    def _watch(self, kind: Kind, name: str) -> None:
+        self._watched[kind, name] = None
+        self._tell(["watch", kind, name])
 
     def _tell(self, line: list[str]) -> None:
         if self._process is None or not self._write([line]):

@@ -258,3 +258,16 @@ def test_a_lock_is_held_until_all_has_ended(tmp_path: Path) -> None:
         process.kill()
         fcntl.flock(file, fcntl.LOCK_EX)
         assert not any(runs(process) for process in left)
+
+
+def test_locks_of_many_threads_are_all_had(tmp_path: Path) -> None:
+    """Each thread waits for its own lock, and for no other one's."""
+    text = f"""
+    from concurrent.futures import ThreadPoolExecutor
+    paths = [Path({str(tmp_path)!r}) / str(number) for number in range(200)]
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(WATCHDOG.lock, paths))
+    tell(locks=len(paths))
+    """
+    with program(text) as (_, told):
+        assert told["locks"] == len(list(tmp_path.iterdir())) == 200
