@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 MAX_XORB = 64 * 1024 * 1024
 """Bytes as sent (docs/xet/xorb)."""
+_MAX_CHUNKS = 8 * 1024
+"""As Hugging Face's JavaScript client has it (its createXorbs.ts). The documentation names no limit,
+and the list of a xorb of single bytes would fill the memory."""
 _MAX_FOOTER = 1024 * 1024
 _FOOTER = b"XETBLOB"
 """What old clients send behind the chunks; all that it says is known from them."""
@@ -158,6 +161,8 @@ class Unpacking:
         packed, size = (int.from_bytes(header[at : at + 3], "little") for at in (1, 5))
         if version or not 0 < size <= _MAX_CHUNK or packed > 2 * _MAX_CHUNK:
             raise bad_request("A chunk's header is not as the format has it")
+        if len(self._chunks) == _MAX_CHUNKS:
+            raise bad_request(f"A xorb has at most {_MAX_CHUNKS} chunks")
         end = _HEADER + packed
         if len(self._packed) < end:
             return False

@@ -119,6 +119,15 @@ def test_a_xorb_that_does_not_end_is_refused(tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
+def test_a_xorb_of_crumbs_is_refused(tmp_path: Path) -> None:
+    """The list of its chunks would be many times what was sent."""
+    crumbs = packed(*[b"x"] * (8 * 1024))
+    assert received(Xorbs(tmp_path / "full"), crumbs).count == 8 * 1024
+    with pytest.raises(HubError, match="8192 chunks"):
+        received(Xorbs(tmp_path / "over"), type(crumbs)(crumbs.chunks, crumbs.body + chunk(b"x")))
+    assert files(tmp_path / "over") == []
+
+
 def test_what_was_not_sent_is_not_there(tmp_path: Path) -> None:
     """Nor is what lost its end, as when the machine lost power: it may be sent again."""
     xorbs, sent = Xorbs(tmp_path), packed(TEXT)
