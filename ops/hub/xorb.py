@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 MAX_XORB = 64 * 1024 * 1024
 """Bytes as sent (docs/xet/xorb)."""
 _MAX_CHUNKS = 8 * 1024
-"""As Hugging Face's JavaScript client has it (its createXorbs.ts). The documentation names no limit,
-and the list of a xorb of single bytes would fill the memory."""
+"""As Hugging Face's JavaScript client has it (its createXorbs.ts). The documentation names no
+limit, and the list of a xorb of single bytes would fill the memory."""
 _MAX_FOOTER = 1024 * 1024
 _FOOTER = b"XETBLOB"
 """What old clients send behind the chunks; all that it says is known from them."""
@@ -166,7 +166,8 @@ class Unpacking:
         end = _HEADER + packed
         if len(self._packed) < end:
             return False
-        content = _unpacked(scheme, bytes(self._packed[_HEADER:end]), size)
+        with memoryview(self._packed) as whole:  # a slice of the array itself would be a copy more
+            content = _unpacked(scheme, bytes(whole[_HEADER:end]), size)
         del self._packed[:end]
         self._chunks.append((chunk_hash(content), size))
         self._file.write(content)

@@ -9,7 +9,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from ops.hub.api.call import PAGES
 from ops.hub.api.git import repo_for_git
-from ops.hub.api.pieces import pieces_of
+from ops.hub.api.pieces import hand_on
 from ops.hub.errors import HubError, bad_request
 from ops.hub.lfs import VALID_FOR, Arriving, address, large_file, require_signed
 
@@ -80,8 +80,7 @@ async def upload(call: Call, request: Request) -> Response:
     repo, large = await run_in_threadpool(_signed, call, "upload")
     arriving = await run_in_threadpool(Arriving, repo.git.large_path(large), large)
     try:
-        async for piece in pieces_of(request):
-            await run_in_threadpool(arriving.write, piece)
+        await hand_on(request, arriving.write)
         await run_in_threadpool(arriving.keep)
     finally:
         await run_in_threadpool(arriving.close)

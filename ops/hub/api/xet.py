@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from ops.hub.accounts import bearer
 from ops.hub.api.call import REPO
-from ops.hub.api.pieces import pieces_of
+from ops.hub.api.pieces import hand_on
 from ops.hub.errors import HubError, unknown_token
 from ops.hub.shard import put_together, read_shard
 from ops.hub.xet_access import access_by, access_to
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ops.hub.api.call import Call, Route
     from ops.hub.store import Repo
     from ops.hub.xet_access import Scope
-    from ops.hub.xorb import Unpacking
 
 _STORE = "/_xet/{store}"
 _ABSENT = (
@@ -80,16 +79,11 @@ async def upload_xorb(call: Call, request: Request) -> Response:
     await run_in_threadpool(_writable, call)
     unpacking = await run_in_threadpool(call.hub.store.xorbs.unpack, from_text(call.path["hash"]))
     try:
-        is_new = await _receive(unpacking, request)
+        await hand_on(request, unpacking.write)
+        is_new = await run_in_threadpool(unpacking.keep)
     finally:
         await run_in_threadpool(unpacking.close)
     return JSONResponse({"was_inserted": is_new})
-
-
-async def _receive(unpacking: Unpacking, request: Request) -> bool:
-    async for piece in pieces_of(request):
-        await run_in_threadpool(unpacking.write, piece)
-    return await run_in_threadpool(unpacking.keep)
 
 
 def upload_shard(call: Call) -> Response:
