@@ -29,6 +29,7 @@ from huggingface_hub.utils._datetime import parse_datetime
 from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils._http import hf_raise_for_status
 
+from ops.adapters.hang_up import HangUp
 from ops.adapters.retries import Retries
 from ops.errors import ConfigError, Conflict, HubUnreachable, NotAllowed, OpsError
 
@@ -434,16 +435,23 @@ class Hub:
 
     @contextmanager
     def log(
-        self, repo_id: str, *, build: bool, follow: bool, tail: int | None = None
+        self,
+        repo_id: str,
+        *,
+        build: bool,
+        follow: bool,
+        tail: int | None = None,
+        hang_up: HangUp | None = None,
     ) -> Iterator[Iterator[LogLine]]:
         """The build's or the app's log from its beginning, or its last `tail` lines.
 
-        With `follow` it goes on with what comes. The client's own reader tells no times, by which
-        alone it can be known where to go on after a lost connection, and passes no `tail`, which
-        is in the Hub's description.
+        With `follow` it goes on with what comes, until `hang_up` is called. The client's own
+        reader tells no times, by which alone it can be known where to go on after a lost
+        connection, and passes no `tail`, which is in the Hub's description.
 
         Raises:
-            HubUnreachable: it could not be opened, or, at any line, the connection was lost.
+            HubUnreachable: it could not be opened, or, at any line, the connection was lost
+                (or hung up).
         """
         http = huggingface_hub.get_session()
         request = http.build_request(
@@ -465,6 +473,7 @@ class Hub:
         with (
             self._translated(f"read the logs of {repo_id}"),
             closing(self._retries.read(opened)) as response,
+            (hang_up or HangUp()).reading(response),
         ):
             yield _log_lines(response) if follow else _lines_so_far(response)
 

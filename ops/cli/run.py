@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -50,20 +51,42 @@ def status(options: Globals, *, watch: bool) -> None:
         raise SystemExit(found.exit_code)
 
 
+def _parse_since(
+    _context: click.Context, _option: click.Parameter, value: str | None
+) -> datetime | None:
+    from ops.logs import moment
+
+    try:
+        return None if value is None else moment(value, datetime.now(UTC))
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"{value!r} is neither 30s, 10m, 2h or 1d nor a time such as 2026-11-28T05:40Z"
+        ) from None
+
+
 @click.command()
 @click.option("--build/--run", "build", help="The log of the build, or of the app (the default).")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option("-n", "last", type=click.IntRange(min=1), metavar="N", help="The last N lines only.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    callback=_parse_since,
+    help="Leave out what is older: 30s, 10m, 2h, 1d, or a time in ISO 8601 (local without a zone).",
+)
 @pass_globals
-def logs(options: Globals, last: int | None, *, build: bool, follow: bool) -> None:
+def logs(
+    options: Globals, last: int | None, since: datetime | None, *, build: bool, follow: bool
+) -> None:
     """Print the log of the app, or of its build.
 
     Plain lines, with --json an object a line. A lost connection is made anew, and no line comes
-    twice.
+    twice. The Hub keeps the newest lines only.
 
     \b
     Examples: ops logs -n 50
               ops logs --build -f
+              ops logs --since 10m
     """
     from ops import logs as verb
 
@@ -74,11 +97,13 @@ def logs(options: Globals, last: int | None, *, build: bool, follow: bool) -> No
         options.output.line(line.text, {"time": line.time.isoformat(), "text": line.text})
 
     if not follow:
-        for line in verb.logs(target, repo_id, build=build, last=last):
+        for line in verb.logs(target, repo_id, build=build, last=last, since=since):
             show(line)
         return
     with until_interrupted():
-        for line in verb.follow(target, repo_id, say=options.output.say, build=build, last=last):
+        for line in verb.follow(
+            target, repo_id, say=options.output.say, build=build, last=last, since=since
+        ):
             show(line)
 
 

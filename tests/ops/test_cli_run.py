@@ -137,6 +137,15 @@ def test_logs_are_plain_lines(world: World, folder: Path) -> None:
     assert run(world, folder, "logs", "-n", "0").returncode == 2
 
 
+def test_logs_since(world: World, folder: Path) -> None:
+    """Only what is as new; what is no time is exit code 2, and says what would be."""
+    assert run(world, folder, "logs", "--since", "1h").stdout.endswith("Listening on 7860\n")
+    assert run(world, folder, "logs", "--since", "2100-01-01T00:00Z").stdout == ""
+    wrong = run(world, folder, "logs", "--since", "yesterday")
+    assert wrong.returncode == 2
+    assert "'yesterday' is neither 30s, 10m" in wrong.stderr
+
+
 def test_logs_as_json_are_an_object_a_line(world: World, folder: Path) -> None:
     """With the Hub's time for each."""
     done = run(world, folder, "--json", "logs")

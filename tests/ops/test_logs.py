@@ -2,18 +2,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from itertools import takewhile
+from datetime import UTC, datetime, timedelta
+from itertools import islice, takewhile
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
 from fakes.runner import FakeRunner
 from hub_world import SPACE, WRITE, hub_world
 
+from ops.adapters.hang_up import HangUp
 from ops.adapters.hf_hub import Hub
 from ops.adapters.retries import Retries
 from ops.errors import ConfigError, HubUnreachable
 from ops.hub.faults import Fault
-from ops.logs import Reconnecting, follow, logs
+from ops.logs import Reconnecting, follow, logs, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,11 +24,13 @@ if TYPE_CHECKING:
 
     from hub_world import World
 
+    from ops.adapters.hf_hub import LogLine
     from ops.runner import Image, Log
 
 QUICK = Reconnecting(first_wait=0.05, longest_wait=0.1, limit=0.2)
 RETRIES = Retries(tries=2, first_wait=0.05)
 BURST = 40
+NOW = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
 
 
 @dataclass
@@ -88,6 +93,44 @@ def test_the_last_lines(world: World) -> None:
     assert [line.text for line in logs(hub(world), SPACE, build=True, last=3)] == whole[-3:]
 
 
+def test_since_a_moment(world: World) -> None:
+    """What is older is left out, followed or not; what was written at that moment is not."""
+    whole = logs(hub(world), SPACE, build=True)
+    middle = next(n for n, line in enumerate(whole) if line.text == "slow 5")
+    since = whole[middle].time
+    assert logs(hub(world), SPACE, build=True, since=since) == whole[middle:]
+    assert logs(hub(world), SPACE, build=True, since=since, last=2) == whole[-2:]
+    after = since + timedelta(days=1)
+    assert logs(hub(world), SPACE, build=True, since=after) == []
+    lines = follow(hub(world), SPACE, say=print, build=True, since=since)
+    assert list(islice(lines, 3)) == whole[middle : middle + 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("90s", NOW - timedelta(seconds=90)),
+        ("10m", NOW - timedelta(minutes=10)),
+        ("2h", NOW - timedelta(hours=2)),
+        ("1d", NOW - timedelta(days=1)),
+        ("2026-11-28T05:40Z", datetime(2026, 11, 28, 5, 40, tzinfo=UTC)),
+        ("2026-11-28T05:40:30+02:00", datetime(2026, 11, 28, 3, 40, 30, tzinfo=UTC)),
+        ("2026-07-01 05:40", datetime(2026, 7, 1, 5, 40).astimezone()),
+    ],
+)
+def test_moments(text: str, wanted: datetime) -> None:
+    """How long ago, or ISO 8601; without a zone it is this machine's time of that day."""
+    assert moment(text, NOW) == wanted
+    assert moment(text, NOW).tzinfo is not None
+
+
+@pytest.mark.parametrize("text", ["", "10", "m", "-5m", "1.5h", "1w", "yesterday", "9" * 20 + "d"])
+def test_no_moment(text: str) -> None:
+    """Anything else is refused, never guessed."""
+    with pytest.raises((ValueError, OverflowError)):
+        moment(text, NOW)
+
+
 def test_a_log_that_grows_is_not_waited_for(tmp_path: Path) -> None:
     """Without following, a build that is still at work is read as far as it has come."""
     with hub_world(tmp_path / "hub", FakeRunner()) as world:
@@ -133,6 +176,29 @@ def test_a_lost_connection_after_the_last_lines(world: World) -> None:
     assert "Build Queued" in fresh[0]
     assert fresh[-len(WRITTEN) :] == WRITTEN
     assert sum("Build Queued" in text for text in fresh) == len(said) == 1
+
+
+def test_another_thread_hangs_up(world: World) -> None:
+    """Following ends at once, though no line comes, and without an error."""
+    hang_up = HangUp()
+    lines = follow(hub(world), SPACE, say=print, build=True, last=1, hang_up=hang_up)
+    next(lines)
+    more: list[LogLine] = []
+    reader = Thread(target=lambda: more.extend(lines), daemon=True)
+    reader.start()
+    reader.join(0.3)
+    assert reader.is_alive()
+    hang_up()
+    reader.join(5)
+    assert not reader.is_alive()
+    assert more == []
+
+
+def test_hung_up_before_it_began(world: World) -> None:
+    """Whoever had enough before the connection was made is not called back."""
+    hang_up = HangUp()
+    hang_up()
+    assert list(follow(hub(world), SPACE, say=print, hang_up=hang_up)) == []
 
 
 def test_a_hub_that_stays_away_ends_it(tmp_path: Path) -> None:
