@@ -13,22 +13,30 @@ if TYPE_CHECKING:
 
     from ops.adapters.hf_hub import Hub, SpaceState
     from ops.runner import Log
+    from ops.watch import Show
 
 _HEALTH_LIMIT = 180.0
 """Seconds that the server has for its first answer, once the Hub says that it runs."""
 
 
 def wait_until_answering(
-    hub: Hub, space: SpaceState, *, say: Log, patience: Patience, limit: float = _HEALTH_LIMIT
+    hub: Hub,
+    space: SpaceState,
+    *,
+    say: Log,
+    patience: Patience,
+    show: Show | None = None,
+    limit: float = _HEALTH_LIMIT,
 ) -> float:
     """Wait; returns the seconds that it took. An idle Space is started.
 
     Raises:
         SpaceConfigError, BuildFailed, Unhealthy, NotRunning: it ended instead.
+        Conflict: somebody else committed meanwhile.
         TimedOut: it does not run within `patience`, or does not answer within `limit` seconds.
     """
     started = time.monotonic()
-    wait_until_running(hub, space.repo_id, space.commit, say=say, patience=patience)
+    wait_until_running(hub, space.repo_id, space.commit, say=say, patience=patience, show=show)
     # The token goes only where it is needed.
     access = Access(hub_token=hub.token if space.private else None)
     with Probe(space.url, access) as probe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.live import Live
+from rich.spinner import Spinner
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
@@ -26,9 +28,16 @@ if TYPE_CHECKING:
     from ops.runner import Log
     from ops.smoke_test import CheckResult, Report
     from ops.status import Status
+    from ops.watch import View
 
 _HEARTBEAT = 10.0
 """Seconds between lines of a long job's log where there is no terminal to draw on."""
+
+_REDRAWS = 8
+"""How often a second a line is drawn anew."""
+
+_SPINNER_WIDTH = 3
+"""Its one character, a space, and one to spare at the right edge."""
 
 _STYLES = {
     "passed": "green",
@@ -68,31 +77,32 @@ class Output:
     def working(self, title: str) -> Iterator[Log]:
         """A job of more than two seconds; yields where its log lines go."""
         started = time.monotonic()
-        if self.verbose:
+        if self.verbose or not self._draws:
             self.say(title)
-            yield lambda line: self._err.print(Text(f"  {line}", style="dim"))
-        elif self._err.is_terminal:
-            with self._err.status(Text(title)) as status:
-                yield lambda line: status.update(
-                    Text(f"{title}  {time.monotonic() - started:.0f} s  ")
-                    + Text(line[: max(self._err.width - len(title) - 12, 0)], style="dim")
-                )
-        else:
-            self.say(title)
-            yield self._heartbeat(started)
+        with self._job(title) as job:
+            yield job.log
         self.say(f"{title}: done in {time.monotonic() - started:.1f} s")
 
-    def _heartbeat(self, started: float) -> Log:
-        shown = started
+    @contextmanager
+    def waiting(self) -> Iterator[View]:
+        """A wait for a Space, whose stages are said one by one; yields what is seen meanwhile."""
+        with self._job("Waiting") as job:
+            yield job
 
-        def log(line: str) -> None:
-            nonlocal shown
-            now = time.monotonic()
-            if now - shown >= _HEARTBEAT:
-                shown = now
-                self._err.print(Text(f"  {now - started:4.0f} s  {line}"))
+    @contextmanager
+    def _job(self, title: str) -> Iterator[_Job]:
+        job = _Job(self._err, title, verbose=self.verbose, draws=self._draws)
+        if self._draws:
+            with Live(job, console=self._err, transient=True, refresh_per_second=_REDRAWS):
+                yield job
+        else:
+            yield job
 
-        return log
+    @property
+    def _draws(self) -> bool:
+        """Whether a line can be drawn anew; FORCE_COLOR alone makes no terminal of a CI's log."""
+        forced = os.environ.get("TTY_INTERACTIVE") == "1"
+        return self._err.is_interactive and (self._err.file.isatty() or forced)
 
     def check(self, result: CheckResult) -> None:
         """A check's line, as soon as it is known."""
@@ -208,6 +218,50 @@ class Output:
         ):
             if text:
                 self._err.print(Text(label, style="bold") + Text(text))
+
+
+class _Job:
+    """A job that lasts: how long it has, and its log.
+
+    On a terminal that is one line, drawn anew; verbose, the whole log goes by (above that line).
+    Elsewhere a line of the log is shown now and then.
+    """
+
+    def __init__(self, console: Console, title: str, *, verbose: bool, draws: bool):
+        self._console = console
+        self._title = title
+        self._verbose = verbose
+        self._draws = draws
+        self._newest = ""
+        self._started = self._shown = time.monotonic()
+        self._spinner = Spinner("dots", style="cyan")
+
+    def stage(self, text: str) -> None:
+        """It goes by another name from now on."""
+        self._title, self._newest = text, ""
+
+    def log(self, line: str) -> None:
+        """A line of its log."""
+        line, now = _plain(line), time.monotonic()
+        if self._verbose:
+            self._console.print(Text(f"  {line}", style="dim"))
+        elif self._draws:
+            self._newest = line
+        elif now - self._shown >= _HEARTBEAT:
+            self._shown = now
+            self._console.print(Text(f"  {now - self._started:5.0f} s  {line}"))
+
+    def __rich__(self) -> Spinner:
+        text = Text(f"{self._title}  {time.monotonic() - self._started:.0f} s  ")
+        text.append(self._newest, style="dim")
+        text.truncate(self._console.width - _SPINNER_WIDTH, overflow="ellipsis")
+        self._spinner.update(text=text)
+        return self._spinner
+
+
+def _plain(line: str) -> str:
+    """A log's line without colours, and without anything that would move the cursor."""
+    return "".join(c if c.isprintable() else " " for c in Text.from_ansi(line).plain)
 
 
 def report_data(report: Report) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ops.watch import Patience
 if TYPE_CHECKING:
     from ops.adapters.hf_hub import Hub
     from ops.runner import Log
+    from ops.watch import Show
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,14 @@ def restart(
     wait: bool = True,
     dry_run: bool = False,
     patience: Patience | None = None,
+    show: Show | None = None,
 ) -> Restarted:
     """Restart it, and wait until it answers.
 
     Raises:
         ConfigError: there is no such Space.
         SpaceConfigError, BuildFailed, Unhealthy, NotRunning, TimedOut: it does not come up.
+        Conflict: somebody else committed meanwhile.
     """
     patience = patience or Patience()
     space = find_space(hub, repo_id)
@@ -54,7 +57,7 @@ def restart(
         if wait:
             if after == "RUNNING":
                 _wait_for_change(hub, space.repo_id, patience)
-            seconds = wait_until_answering(hub, space, say=say, patience=patience)
+            seconds = wait_until_answering(hub, space, say=say, patience=patience, show=show)
     return Restarted(
         space.repo_id, space.url, space.commit, stage, restarted=not dry_run, seconds=seconds
     )

@@ -12,6 +12,7 @@ from ops.watch import Patience
 if TYPE_CHECKING:
     from ops.adapters.hf_hub import Hub
     from ops.runner import Log
+    from ops.watch import Show
 
 _IDLE = frozenset({"PAUSED", "SLEEPING", "STOPPED"})
 
@@ -35,12 +36,14 @@ def wake(
     say: Log,
     dry_run: bool = False,
     patience: Patience | None = None,
+    show: Show | None = None,
 ) -> Woken:
     """Start it where it is idle, and wait until it answers.
 
     Raises:
         ConfigError: there is no such Space.
         SpaceConfigError, BuildFailed, Unhealthy, NotRunning, TimedOut: it does not come up.
+        Conflict: somebody else committed meanwhile.
     """
     space = find_space(hub, repo_id)
     stage = hub.runtime(space.repo_id).stage
@@ -51,5 +54,5 @@ def wake(
         say(f"{space.repo_id} is {stage}: there is nothing to start.")
     if dry_run:
         return Woken(space.repo_id, space.url, space.commit, stage, started=False, seconds=None)
-    seconds = wait_until_answering(hub, space, say=say, patience=patience or Patience())
+    seconds = wait_until_answering(hub, space, say=say, patience=patience or Patience(), show=show)
     return Woken(space.repo_id, space.url, space.commit, stage, started=idle, seconds=seconds)

@@ -116,7 +116,7 @@ def restart(options: Globals, *, factory: bool, no_wait: bool, dry_run: bool) ->
     """Start the Space again, and wait until it answers.
 
     It takes up its newest commit and settings; a paused one is started too. Exits 4, 5, 6, 7 or 8
-    when it does not come up.
+    when it does not come up, 10 when somebody else commits meanwhile.
 
     \b
     Examples: ops restart
@@ -129,6 +129,7 @@ def restart(options: Globals, *, factory: bool, no_wait: bool, dry_run: bool) ->
         hub(),
         config.space.repo_id,
         say=options.output.say,
+        show=options.output.waiting,
         factory=factory,
         wait=not no_wait,
         dry_run=dry_run,
@@ -169,14 +170,20 @@ def wake(options: Globals, *, dry_run: bool) -> None:
     """Start a paused or sleeping Space, and wait until it answers.
 
     Ends when it runs its newest commit and is healthy. Exits 6 when it fails, 7 when it takes too
-    long, 8 when it goes idle again.
+    long, 8 when it goes idle again, 10 when somebody else commits meanwhile.
 
     \b
     Example: ops wake
     """
     from ops import wake as verb
 
-    done = verb.wake(hub(), options.config().space.repo_id, say=options.output.say, dry_run=dry_run)
+    done = verb.wake(
+        hub(),
+        options.config().space.repo_id,
+        say=options.output.say,
+        show=options.output.waiting,
+        dry_run=dry_run,
+    )
     text = _UNTOUCHED
     if done.seconds is not None:
         text = f"{done.repo_id} answers after {done.seconds:.0f} s: {done.url}"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -173,6 +174,15 @@ def test_pause_wake_and_restart(world: World, folder: Path) -> None:
     restarted = run(world, folder, "--json", "restart")
     assert restarted.returncode == 0, restarted.stderr
     assert json.loads(restarted.stdout)["seconds"] > 0
+
+
+@pytest.mark.parametrize("verb", ["restart", "wake"])
+def test_a_wait_is_drawn_on_a_terminal(world: World, folder: Path, verb: str) -> None:
+    """One line with the seconds, drawn anew, then what became of it."""
+    code, shown = on_a_terminal(world, folder, verb)
+    assert code == 0
+    assert "Waiting  0 s" in shown
+    assert re.search(r"\d s  RUNNING [0-9a-f]{8}", shown)
 
 
 @pytest.mark.parametrize(

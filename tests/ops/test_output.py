@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
 from ops.connect import Connected, File, Target
 from ops.errors import BuildFailed, Exit
@@ -132,6 +133,67 @@ def test_terminal_shows_the_latest_line(
     assert "Building [x]" in err
     assert "y" * 40 not in err
     assert "Building [x]: done in " in err
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard error is taken for a terminal of 60 columns."""
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TTY_INTERACTIVE", "1")
+    monkeypatch.setenv("COLUMNS", "60")
+
+
+def drawn(err: str) -> list[str]:
+    """Each line as it was drawn, one after the other, without colours."""
+    return re.split(r"[\r\n]+", re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", err))
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_wait_is_one_line_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Stage, seconds and the log's newest line, in its width; what is said stays above it."""
+    with Output().waiting() as view:
+        view.stage("me/app BUILDING")
+        view.log("\x1b[32mCollecting\x1b[0m [numpy]")
+        view.log("日本語" * 100)
+    lines = drawn(capsys.readouterr().err)
+    assert any(re.fullmatch(r". me/app BUILDING  0 s  日本語.*…", line) for line in lines)
+    assert max(map(cell_len, lines)) < 60
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_wait_scrolls_by_when_verbose(capsys: pytest.CaptureFixture[str]) -> None:
+    """With -v every line of the log stays, whole, and the stage below it."""
+    with Output(verbose=True).waiting() as view:
+        view.stage("me/app BUILDING")
+        for number in range(20):
+            view.log(f"{number} " + "x" * 100)
+    lines = drawn(capsys.readouterr().err)
+    assert [line for line in lines if "x" in line] == [f"  {n} " + "x" * 100 for n in range(20)]
+    assert any(line.endswith("me/app BUILDING  0 s  ") for line in lines)
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_a_wait_is_plain_lines_elsewhere(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, forced: bool
+) -> None:
+    """A line of the log now and then; a CI that wants colours is no terminal to draw on."""
+    if forced:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    with Output().waiting() as view:
+        view.stage("me/app BUILDING")
+        view.log("so soon after the start it is left out")
+        monkeypatch.setattr("ops.output._HEARTBEAT", 0)
+        view.log("Collecting numpy")
+    assert capsys.readouterr().err == "      0 s  Collecting numpy\n"
+
+
+def test_a_log_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    """Colours, progress bars and worse are taken out of what others wrote."""
+    with Output(verbose=True).waiting() as view:
+        view.log("\x1b[31mred\x1b[0m \x1b[2K\x1b[1Aup\x1b]0;title\x1b\\ \x07bell\tend \x1b")
+        view.log(" 10 %\r 99 %")
+    shown = capsys.readouterr().err
+    assert shown.splitlines() == ["  red up bell end  ", "   99 %"]
 
 
 def test_no_colour_where_none_is_wanted(
