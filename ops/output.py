@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE
@@ -171,8 +172,7 @@ class Output:
             return
         before: Status | None = None
         for status in statuses:
-            # How long an answer took is another number each time, and no change.
-            now = replace(status, latency_ms=None)
+            now = _steady(status)
             if now != before:
                 self._changed(status, before)
             before = now
@@ -182,8 +182,7 @@ class Output:
             self.line("", asdict(status))
             return
         known = set(_facts(before)) if before is not None else set()
-        facts = _facts(status if before is None else replace(status, latency_ms=None))
-        for name, value in facts:
+        for name, value in _facts(status if before is None else _steady(status)):
             if (name, value) not in known:
                 self.line(f"{name:<14} {value}", None)
 
@@ -313,6 +312,11 @@ def _table(status: Status) -> Table:
     return table
 
 
+def _steady(status: Status) -> Status:
+    """Without what is another number each time: how long an answer took, what it cost so far."""
+    return replace(status, latency_ms=None, cost_this_month=None)
+
+
 def _facts(status: Status) -> Iterator[tuple[str, str]]:
     yield "Space", f"{status.repo_id} ({'private' if status.private else 'not private'})"
     yield "stage", status.stage
@@ -324,6 +328,11 @@ def _facts(status: Status) -> Iterator[tuple[str, str]]:
     yield "URL", status.url
     yield "hardware", status.hardware or "none yet"
     yield "cost", _cost(status)
+    if status.running_since is not None and status.cost_this_month is not None:
+        yield (
+            "so far",
+            _so_far(status.cost_this_month, datetime.fromisoformat(status.running_since)),
+        )
     yield "sleeps", _sleeps(status.sleep_time)
     yield "runs commit", (status.running_commit or "none")[:8]
     yield "wanted commit", status.newest_commit[:8]
@@ -339,6 +348,11 @@ def _cost(status: Status) -> str:
     idle = f"nothing while {status.stage}; else " if status.idle else ""
     hour, month = f"${status.cost_per_hour:.2f}", f"${status.cost_per_month:,.2f}"
     return f"{idle}{hour} an hour, {month} a month"
+
+
+def _so_far(cost: float, since: datetime) -> str:
+    local = since.astimezone()
+    return f"${cost:,.2f} this month, if it has run since {local:%Y-%m-%d %H:%M %Z}"
 
 
 def _sleeps(seconds: int | None) -> str:

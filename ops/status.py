@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -17,7 +18,7 @@ from ops.probe import Probe
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ops.adapters.hf_hub import Hub
+    from ops.adapters.hf_hub import Hub, Runtime
     from ops.probe import Access
 
 _IDLE = ("PAUSED", "SLEEPING", "STOPPED")
@@ -29,8 +30,10 @@ class Status:
 
     `newest_commit` is the one that is wanted, `release_commit` that of the last release. Costs are
     dollars while it runs, for a month without sleep; None where the Hub tells no price.
-    `sleep_time` is seconds without a request, None or -1 for never. `latency_ms` is that of one
-    GET /health, None when nothing answered.
+    `running_since` is when the app that runs wrote the first line that its log has, in ISO 8601,
+    `cost_this_month` what it has cost since then in this calendar month (UTC), without what ran
+    earlier; both None where it is free or does not run. `sleep_time` is seconds without a request,
+    None or -1 for never. `latency_ms` is that of one GET /health, None when nothing answered.
     """
 
     repo_id: str
@@ -46,6 +49,8 @@ class Status:
     sleep_time: int | None
     cost_per_hour: float | None
     cost_per_month: float | None
+    running_since: str | None
+    cost_this_month: float | None
     release: str | None
     release_commit: str | None
 
@@ -82,21 +87,28 @@ def statuses(hub: Hub, repo_id: str, access: Access, *, every: float = 2) -> Ite
         ConfigError: there is no such Space, or no longer.
     """
     prices = hub.flavours()
-    name = repo_id
+    name, before = repo_id, None
     while True:
-        found = _status(hub, name, access, prices)
-        name = found.repo_id
-        yield found
+        before = _status(hub, name, access, prices, before)
+        name = before.repo_id
+        yield before
         time.sleep(every)
 
 
-def _status(hub: Hub, repo_id: str, access: Access, prices: Mapping[str, float | None]) -> Status:
+def _status(
+    hub: Hub,
+    repo_id: str,
+    access: Access,
+    prices: Mapping[str, float | None],
+    before: Status | None = None,
+) -> Status:
     space = find_space(hub, repo_id)
     name = space.repo_id
     runtime = hub.runtime(name)
     tags = hub.tags(name)
     release = next(reversed(releases.names(tags)), None)
     hourly = prices.get(runtime.hardware) if runtime.hardware else None
+    since = _running_since(hub, name, runtime, before) if hourly else None
     healthy, latency = None, None
     if runtime.stage.startswith("RUNNING"):
         healthy, latency = _probed(space.url, access)
@@ -114,9 +126,36 @@ def _status(hub: Hub, repo_id: str, access: Access, prices: Mapping[str, float |
         sleep_time=runtime.sleep_time,
         cost_per_hour=hourly,
         cost_per_month=None if hourly is None else hourly * HOURS_A_MONTH,
+        running_since=None if since is None else since.isoformat(),
+        cost_this_month=None
+        if since is None or hourly is None
+        else round(hourly * hours_this_month(since, datetime.now(UTC)), 4),
         release=release,
         release_commit=tags[release] if release is not None else None,
     )
+
+
+def _running_since(
+    hub: Hub, repo_id: str, runtime: Runtime, before: Status | None
+) -> datetime | None:
+    """When the app that runs wrote the first line that its log has; only the newest are kept.
+
+    The Hub tells no time of start. Moved to other hardware it starts again, so only an app of the
+    hardware that was asked for last is looked at.
+    """
+    if runtime.stage != "RUNNING":
+        return None
+    if before and before.running_since and before.running_commit == runtime.commit:
+        return datetime.fromisoformat(before.running_since)
+    with hub.log(repo_id, build=False, follow=False) as lines:
+        first = next(lines, None)
+    return first.time if first is not None else None
+
+
+def hours_this_month(since: datetime, now: datetime) -> float:
+    """Hours of the calendar month of `now` that have passed since then."""
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return max((now - max(since, month)).total_seconds() / 3600, 0)
 
 
 def _probed(url: str, access: Access) -> tuple[bool, float | None]:

@@ -28,7 +28,9 @@ _UNTOUCHED = "Nothing was touched: --dry-run."
 def status(options: Globals, *, watch: bool) -> None:
     """Show what the Space is doing, and whether it answers.
 
-    Exits 0 only when it runs and is healthy. Watched, it is drawn anew on a terminal; elsewhere
+    Exits 0 only when it runs and is healthy. What paid hardware has cost so far is counted from the
+    first line of the app's log, as the Hub tells no time of start; the Hub's bill has earlier runs
+    of the month too. Watched, it is drawn anew on a terminal; elsewhere
     only what changes is printed, with --json as one object a line.
 
     \b

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -33,6 +34,8 @@ STATUS = Status(
     sleep_time=5400,
     cost_per_hour=0.03,
     cost_per_month=21.9,
+    running_since="2026-11-27T05:40:00+00:00",
+    cost_this_month=0.8312,
     release="release-2",
     release_commit="a" * 40,
 )
@@ -347,6 +350,8 @@ def test_status_says_what_it_means(capsys: pytest.CaptureFixture[str]) -> None:
     assert "me/[app] (private)" in shown
     assert "healthy in 12 ms" in shown
     assert "  $0.03 an hour, $21.90 a month" in shown
+    local = datetime.fromisoformat("2026-11-27T05:40:00+00:00").astimezone()
+    assert f"$0.83 this month, if it has run since {local:%Y-%m-%d %H:%M}" in shown
     assert "after 1 h 30 min without a request" in shown
     assert "release-2 (aaaaaaaa, not the wanted commit)" in shown
     Output().status(
@@ -356,21 +361,31 @@ def test_status_says_what_it_means(capsys: pytest.CaptureFixture[str]) -> None:
     assert "nothing while PAUSED; else $0.03 an hour" in shown
     assert re.search(r"sleeps +never", shown)
     assert "release-2 (bbbbbbbb)" in shown
-    Output().status(replace(STATUS, cost_per_hour=None, cost_per_month=None, release=None))
+    Output().status(
+        replace(
+            STATUS,
+            cost_per_hour=None,
+            cost_per_month=None,
+            running_since=None,
+            cost_this_month=None,
+            release=None,
+        )
+    )
     shown = capsys.readouterr().out
+    assert "this month" not in shown
     assert "the Hub does not tell" in shown
     assert "none" in shown
 
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_watching_prints_what_changes(capsys: pytest.CaptureFixture[str], *, as_json: bool) -> None:
-    """How long an answer took is no change; with --json a change is the whole, on one line."""
-    slower = replace(STATUS, latency_ms=99.9)
+    """Neither latency nor cost so far is a change; with --json a change is the whole, on a line."""
+    slower = replace(STATUS, latency_ms=99.9, cost_this_month=0.9)
     ended = replace(STATUS, stage="RUNTIME_ERROR", healthy=None, latency_ms=None)
     output = Output(as_json=as_json)
     output.watching([STATUS, slower, slower])
     whole = capsys.readouterr().out.splitlines()
-    assert len(whole) == (1 if as_json else 10)
+    assert len(whole) == (1 if as_json else 11)
     output.watching([STATUS, slower, ended, ended])
     lines = capsys.readouterr().out.splitlines()
     assert lines[: len(whole)] == whole

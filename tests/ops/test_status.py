@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,8 +10,9 @@ from hub_world import SPACE, WRITE, hub_world
 
 from ops.adapters.hf_hub import Hub
 from ops.errors import ConfigError, Exit
+from ops.logs import logs
 from ops.probe import Access
-from ops.status import Status, status, statuses
+from ops.status import Status, hours_this_month, status, statuses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,11 +67,64 @@ def test_it_says_what_it_costs_and_when_it_sleeps(world: World) -> None:
     assert (found.hardware, found.sleep_time, found.idle) == ("cpu-upgrade", 3600, False)
     assert found.cost_per_hour == pytest.approx(0.03)
     assert found.cost_per_month == pytest.approx(0.03 * 730)
+    first = next(iter(logs(Hub(world.hub.endpoint, WRITE), SPACE)))
+    assert found.running_since == first.time.isoformat()
+    assert found.cost_this_month == pytest.approx(0, abs=0.03)
     world.api.pause_space(SPACE)
     world.wait_for_stage("PAUSED")
     found = look(world)
     assert found.idle
     assert (found.healthy, found.latency_ms) == (None, None)
+    assert (found.running_since, found.cost_this_month) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("since", "hours"),
+    [
+        (datetime(2026, 11, 28, 4, 30, tzinfo=UTC), 1.5),
+        (datetime(2026, 11, 1, tzinfo=UTC), 27 * 24 + 6),
+        (datetime(2026, 10, 9, tzinfo=UTC), 27 * 24 + 6),
+        (datetime(2026, 11, 1, 1, tzinfo=timezone(timedelta(hours=2))), 27 * 24 + 6),
+        (datetime(2026, 11, 28, 6, 5, tzinfo=UTC), 0),
+    ],
+    ids=["today", "all month", "since last month", "in another zone", "its clock is ahead"],
+)
+def test_hours_of_this_month(since: datetime, hours: float) -> None:
+    """What ran before the month, in UTC, is not this month's; time never runs backwards."""
+    assert hours_this_month(since, datetime(2026, 11, 28, 6, tzinfo=UTC)) == hours
+
+
+def test_a_start_is_looked_up_once(world: World) -> None:
+    """The log is read once for each time that it starts, and never where nothing is paid."""
+    world.create(space_hardware="cpu-upgrade")
+    world.push({})
+    world.wait_for_stage("RUNNING")
+    found = statuses(Hub(world.hub.endpoint, WRITE), SPACE, Access(hub_token=WRITE), every=0.01)
+    first = next(found).running_since
+    assert first is not None
+    world.hub.faults.mark()
+    assert next(found).running_since == first
+    assert not asked_for_logs(world)
+    world.api.pause_space(SPACE)
+    assert next(found).running_since is None
+    world.api.restart_space(SPACE)
+    world.wait_for_stage("RUNNING")
+    second = next(found).running_since
+    assert second is not None
+    assert second > first
+    commit = world.push({"VERSION": b"2"})
+    world.wait(lambda raw: raw["stage"] == "RUNNING" and raw["sha"] == commit)
+    assert (next(found).running_since or "") > second
+    world.api.request_space_hardware(SPACE, "cpu-basic")
+    world.wait(lambda raw: raw["stage"] == "RUNNING" and raw["hardware"]["current"] == "cpu-basic")
+    world.hub.faults.mark()
+    assert next(found).running_since is None
+    assert not asked_for_logs(world)
+
+
+def asked_for_logs(world: World) -> bool:
+    """Whether any was read."""
+    return any("/logs/" in seen.path for seen in world.hub.faults.seen)
 
 
 def test_the_last_release_is_not_always_what_is_wanted(world: World) -> None:
