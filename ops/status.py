@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx2
 
 from ops import releases
-from ops.errors import Exit
+from ops.errors import Exit, OpsError
 from ops.find_space import find_space
 from ops.plan import HOURS_A_MONTH
 from ops.probe import Probe
@@ -32,8 +32,9 @@ class Status:
     dollars while it runs, for a month without sleep; None where the Hub tells no price.
     `running_since` is when the app that runs wrote the first line that its log has, in ISO 8601,
     `cost_this_month` what it has cost since then in this calendar month (UTC), without what ran
-    earlier; both None where it is free or does not run. `sleep_time` is seconds without a request,
-    None or -1 for never. `latency_ms` is that of one GET /health, None when nothing answered.
+    earlier; both None where it is free or does not run, or the log cannot be read. `sleep_time` is
+    seconds without a request, None or -1 for never. `latency_ms` is that of one GET /health, None
+    when nothing answered.
     """
 
     repo_id: str
@@ -147,8 +148,11 @@ def _running_since(
         return None
     if before and before.running_since and before.running_commit == runtime.commit:
         return datetime.fromisoformat(before.running_since)
-    with hub.log(repo_id, build=False, follow=False) as lines:
-        first = next(lines, None)
+    try:
+        with hub.log(repo_id, build=False, follow=False) as lines:
+            first = next(lines, None)
+    except OpsError:
+        return None  # a token that may only read, or a log that is not to be had just now
     return first.time if first is not None else None
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from fakes.embedding_server import embedding_app
 from fakes.runner import FakeRunner
-from hub_world import SPACE, WRITE, hub_world
+from hub_world import READ, SPACE, WRITE, hub_world
 
 from ops.adapters.hf_hub import Hub
 from ops.errors import ConfigError, Exit
@@ -120,6 +120,16 @@ def test_a_start_is_looked_up_once(world: World) -> None:
     world.hub.faults.mark()
     assert next(found).running_since is None
     assert not asked_for_logs(world)
+
+
+def test_a_token_that_may_only_read(world: World) -> None:
+    """It sees the status, but no log, so not since when it costs."""
+    world.create(space_hardware="cpu-upgrade")
+    world.push({})
+    world.wait_for_stage("RUNNING")
+    found = status(Hub(world.hub.endpoint, READ), SPACE, Access(hub_token=READ))
+    assert (found.exit_code, found.cost_per_hour) == (Exit.DONE, pytest.approx(0.03))
+    assert (found.running_since, found.cost_this_month) == (None, None)
 
 
 def asked_for_logs(world: World) -> bool:
