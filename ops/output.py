@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE
@@ -313,8 +313,8 @@ def _table(status: Status) -> Table:
 
 
 def _steady(status: Status) -> Status:
-    """Without what is another number each time: how long an answer took, what it cost so far."""
-    return replace(status, latency_ms=None, cost_this_month=None)
+    """Without what is another number each time: latency, cost so far, age of the release."""
+    return replace(status, latency_ms=None, cost_this_month=None, release_time=None)
 
 
 def _facts(status: Status) -> Iterator[tuple[str, str]]:
@@ -366,8 +366,19 @@ def _sleeps(seconds: int | None) -> str:
 def _release(status: Status) -> str:
     if status.release is None or status.release_commit is None:
         return "none"
-    other = "" if status.release_commit == status.newest_commit else ", not the wanted commit"
-    return f"{status.release} ({status.release_commit[:8]}{other})"
+    known = [status.release_commit[:8]]
+    if status.release_time is not None:
+        known.append(_ago(datetime.now(UTC) - datetime.fromisoformat(status.release_time)))
+    if status.release_commit != status.newest_commit:
+        known.append("not the wanted commit")
+    return f"{status.release} ({', '.join(known)})"
+
+
+def _ago(age: timedelta) -> str:
+    for unit, seconds in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if (number := int(age.total_seconds() // seconds)) > 0:
+            return f"{number} {unit}{'s' if number > 1 else ''} ago"
+    return "just now"
 
 
 def _measured(report: Report) -> Iterator[tuple[str, str]]:

@@ -28,13 +28,14 @@ _IDLE = ("PAUSED", "SLEEPING", "STOPPED")
 class Status:
     """A Space at one moment. `healthy` is None when it does not run, so was not asked.
 
-    `newest_commit` is the one that is wanted, `release_commit` that of the last release. Costs are
-    dollars while it runs, for a month without sleep; None where the Hub tells no price.
-    `running_since` is when the app that runs wrote the first line that its log has, in ISO 8601,
-    `cost_this_month` what it has cost since then in this calendar month (UTC), without what ran
-    earlier; both None where it is free or does not run, or the log cannot be read. `sleep_time` is
-    seconds without a request, None or -1 for never. `latency_ms` is that of one GET /health, None
-    when nothing answered.
+    `newest_commit` is the one that is wanted, `release_commit` that of the last release,
+    `release_time` when that was proven, None where no record of it is kept. Costs are dollars while
+    it runs, for a month without sleep; None where the Hub tells no price. `running_since` is when
+    the app that runs wrote the first line that its log has, `cost_this_month` what it has cost
+    since then in this calendar month (UTC), without what ran earlier; both None where it is free or
+    does not run, or the log cannot be read. Times are in ISO 8601. `sleep_time` is seconds without
+    a request, None or -1 for never. `latency_ms` is that of one GET /health, None when nothing
+    answered.
     """
 
     repo_id: str
@@ -54,6 +55,7 @@ class Status:
     cost_this_month: float | None
     release: str | None
     release_commit: str | None
+    release_time: str | None
 
     @property
     def idle(self) -> bool:
@@ -106,8 +108,7 @@ def _status(
     space = find_space(hub, repo_id)
     name = space.repo_id
     runtime = hub.runtime(name)
-    tags = hub.tags(name)
-    release = next(reversed(releases.names(tags)), None)
+    release, release_commit, release_time = _last_release(hub, name, before)
     hourly = prices.get(runtime.hardware) if runtime.hardware else None
     since = _running_since(hub, name, runtime, before) if hourly else None
     healthy, latency = None, None
@@ -132,8 +133,24 @@ def _status(
         if since is None or hourly is None
         else round(hourly * hours_this_month(since, datetime.now(UTC)), 4),
         release=release,
-        release_commit=tags[release] if release is not None else None,
+        release_commit=release_commit,
+        release_time=release_time,
     )
+
+
+def _last_release(
+    hub: Hub, repo_id: str, before: Status | None
+) -> tuple[str, str, str | None] | tuple[None, None, None]:
+    """Name, commit and time of the newest release; its record is read once."""
+    tags = hub.tags(repo_id)
+    name = next(reversed(releases.names(tags)), None)
+    if name is None:
+        return None, None, None
+    if before is not None and (before.release, before.release_commit) == (name, tags[name]):
+        return name, tags[name], before.release_time
+    last = releases.read(hub, repo_id).last
+    record = last.record if last is not None else None
+    return name, tags[name], record.time.isoformat() if record is not None else None
 
 
 def _running_since(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -38,6 +38,7 @@ STATUS = Status(
     cost_this_month=0.8312,
     release="release-2",
     release_commit="a" * 40,
+    release_time=None,
 )
 ERROR = BuildFailed(
     "The build failed at [RUN pip].",
@@ -375,6 +376,25 @@ def test_status_says_what_it_means(capsys: pytest.CaptureFixture[str]) -> None:
     assert "this month" not in shown
     assert "the Hub does not tell" in shown
     assert "none" in shown
+
+
+@pytest.mark.parametrize(
+    ("age", "said"),
+    [
+        (timedelta(days=3, hours=5), "3 days ago"),
+        (timedelta(hours=25), "1 day ago"),
+        (timedelta(minutes=119), "1 hour ago"),
+        (timedelta(minutes=2, seconds=30), "2 minutes ago"),
+        (timedelta(seconds=30), "just now"),
+        (timedelta(hours=-1), "just now"),
+    ],
+)
+def test_status_says_how_old_the_release_is(
+    capsys: pytest.CaptureFixture[str], age: timedelta, said: str
+) -> None:
+    """In words, where it is known; a clock that is behind makes no release of the future."""
+    Output().status(replace(STATUS, release_time=(datetime.now(UTC) - age).isoformat()))
+    assert f"release-2 (aaaaaaaa, {said}, not the wanted commit)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("as_json", [False, True])

@@ -9,9 +9,11 @@ from fakes.runner import FakeRunner
 from hub_world import READ, SPACE, WRITE, hub_world
 
 from ops.adapters.hf_hub import Hub
+from ops.canaries import Canaries
 from ops.errors import ConfigError, Exit
 from ops.logs import logs
 from ops.probe import Access
+from ops.releases import Record, Settings, keep
 from ops.status import Status, hours_this_month, status, statuses
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hub_world import World
+
+NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -91,7 +95,7 @@ def test_it_says_what_it_costs_and_when_it_sleeps(world: World) -> None:
 )
 def test_hours_of_this_month(since: datetime, hours: float) -> None:
     """What ran before the month, in UTC, is not this month's; time never runs backwards."""
-    assert hours_this_month(since, datetime(2026, 11, 28, 6, tzinfo=UTC)) == hours
+    assert hours_this_month(since, NOW) == hours
 
 
 def test_a_start_is_looked_up_once(world: World) -> None:
@@ -148,7 +152,36 @@ def test_the_last_release_is_not_always_what_is_wanted(world: World) -> None:
     second = world.push({"VERSION": b"2"})
     found = look(world)
     assert (found.release, found.release_commit) == ("release-10", first)
-    assert found.newest_commit == second
+    assert (found.newest_commit, found.release_time) == (second, None)
+
+
+def test_a_release_has_its_time(world: World) -> None:
+    """That of its record, which whoever watches reads once for each release."""
+    world.create()
+    commit = world.push({})
+    hub = Hub(world.hub.endpoint, WRITE)
+    found = statuses(hub, SPACE, Access(hub_token=WRITE), every=0.01)
+    assert next(found).release is None
+    for number in (1, 2):
+        record = Record(
+            number=number,
+            commit=commit,
+            time=NOW + timedelta(days=number),
+            toolkit="0",
+            toolkit_commit=None,
+            model="some/model",
+            revision="main",
+            fingerprint="f",
+            p50_ms=None,
+            settings=Settings(
+                visibility="private", hardware=None, sleep_time=None, variables={}, secrets={}
+            ),
+        )
+        keep(hub, SPACE, record, Canaries(fingerprint="f", vectors=()))
+        assert next(found).release_time == record.time.isoformat()
+        world.hub.faults.mark()
+        assert next(found).release_time == record.time.isoformat()
+        assert not any("releases.jsonl" in seen.path for seen in world.hub.faults.seen)
 
 
 def test_a_probe_is_timed(world: World) -> None:
