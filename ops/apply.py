@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ops.releases import Release
     from ops.runner import Log
     from ops.smoke_test import OnCheck, Report
+    from ops.watch import Show
     from ops.written import Written
 
 DOES_NOT_WORK = (BuildFailed, SpaceConfigError, Unhealthy, TimedOut)
@@ -84,15 +85,17 @@ class Applied:
     report: Report | None
 
 
-def carry_out(hub: Hub, plan: Plan, job: Job, *, say: Log, on_check: OnCheck) -> Applied:
-    """Make the Space what the plan wants, and prove it.
+def carry_out(
+    hub: Hub, plan: Plan, job: Job, *, say: Log, on_check: OnCheck, show: Show | None = None
+) -> Applied:
+    """Make the Space what the plan wants, and prove it; `show` is where the wait is seen.
 
     Raises:
         BuildFailed, SpaceConfigError, Unhealthy, TimedOut: it does not work; the last release was
             put back where there is one, and the error's aftermath says so.
         OpsError: something else came between; its aftermath says what is left on the Hub.
     """
-    run = _Run(hub, plan, job, say, on_check)
+    run = _Run(hub, plan, job, say, on_check, show)
     try:
         return run.through()
     except DOES_NOT_WORK as error:
@@ -116,12 +119,15 @@ _GOES_ON = "`ops plan` shows what is left, `ops deploy` goes on from there."
 class _Run:
     """One plan being carried out; knows how far it is."""
 
-    def __init__(self, hub: Hub, plan: Plan, job: Job, say: Log, on_check: OnCheck):
+    def __init__(
+        self, hub: Hub, plan: Plan, job: Job, say: Log, on_check: OnCheck, show: Show | None
+    ):
         self._hub = hub
         self._plan = plan
         self._job = job
         self._say = say
         self._on_check = on_check
+        self._show = show
         self._done: list[str] = []
         self._in_flight: str | None = None
         self._commit: str | None = None
@@ -135,7 +141,14 @@ class _Run:
             self._apply_settings()
         self._commit = commit = self._pushed(space)
         self._in_flight = None
-        wait_until_running(hub, plan.repo_id, commit, say=self._say, patience=self._job.patience)
+        wait_until_running(
+            hub,
+            plan.repo_id,
+            commit,
+            say=self._say,
+            patience=self._job.patience,
+            show=self._show,
+        )
         report, vectors = self._prove(space.url)
         self._proven = True
         release = self._recorded(report, vectors, commit)
@@ -198,7 +211,7 @@ class _Run:
             restores=last.restores or last.number,
             any_vectors=True,
         )
-        run = _Run(hub, plan, back, self._say, self._on_check)
+        run = _Run(hub, plan, back, self._say, self._on_check, self._show)
         try:
             return run.through()
         except OpsError as error:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ops.plan import Plan
     from ops.runner import Log
     from ops.smoke_test import OnCheck
+    from ops.watch import Show
 
 API_KEYS = "EMBED_API_KEYS"
 
@@ -58,6 +59,7 @@ def deploy(
     say: Log,
     on_check: OnCheck,
     approve: Callable[[Plan], None] = lambda _: None,
+    show: Show | None = None,
 ) -> Applied:
     """Make the Space what the config says, and prove it.
 
@@ -91,7 +93,7 @@ def deploy(
         patience=request.patience,
         any_vectors=request.new_vectors,
     )
-    return carry_out(hub, plan, job, say=say, on_check=on_check)
+    return carry_out(hub, plan, job, say=say, on_check=on_check, show=show)
 
 
 def _commit(hub: Hub, via: Literal["api", "git"]) -> Commit:

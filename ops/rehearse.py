@@ -82,7 +82,7 @@ def rehearse(
             patience=Patience(poll=0.5),
             state_file=Path(data) / "written.json",
         )
-        deployed = deploy(hub, request, say=output.say, on_check=output.check)
+        deployed = deploy(hub, request, say=output.say, show=output.waiting, on_check=output.check)
         key_file = _key_file(Path(data), first_key(request.secrets))
         yield Rehearsed(deployed, local.token_file, key_file, time.monotonic() - started)
 

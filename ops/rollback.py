@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ops.releases import Release
     from ops.runner import Log
     from ops.smoke_test import OnCheck
+    from ops.watch import Show
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def rollback(
     say: Log,
     on_check: OnCheck,
     approve: Callable[[Plan, Release], None] = lambda *_: None,
+    show: Show | None = None,
 ) -> Applied:
     """Make the Space what it was, and prove it.
 
@@ -80,7 +82,7 @@ def rollback(
         restores=release.restores or release.number,
         any_vectors=True,
     )
-    return carry_out(hub, plan, job, say=say, on_check=on_check)
+    return carry_out(hub, plan, job, say=say, on_check=on_check, show=show)
 
 
 def _target(hub: Hub, repo_id: str, number: int | None, written: Written) -> tuple[Release, Plan]:
