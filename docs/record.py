@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _DOCS = Path(__file__).parent
 _PAGE = _DOCS / "operations.md"
 _PICTURE = _DOCS / "deploy.svg"
-_BLOCK = re.compile(r"<!-- recorded: (.+) -->\n```console\n.*?```", re.DOTALL)
+_BLOCK = re.compile(r"<!-- recorded: ([^\n]+) -->\n```console\n.*?```", re.DOTALL)
 _MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 _PORT = 8974
 _COLUMNS, _LINES = 100, 200
