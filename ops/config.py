@@ -36,9 +36,17 @@ HeaderPolicy = Literal[
 _NAME = r"^[a-zA-Z][_a-zA-Z0-9]*$"
 """Names of variables and secrets, as the Hub's OpenAPI description has them."""
 
+NEVER_PUBLIC = frozenset({"EMBED_API_KEYS"})
+"""Names whose values are secret, so that no variable may have them."""
+
 _REPO_ID = r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,95}/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,95}$"
 _DURATION = r"^[1-9]\d*(s|m|h)$"
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9._:\[\]-]+")
+
+
+def is_name(text: str) -> bool:
+    """Whether a variable or a secret may be called so."""
+    return re.fullmatch(_NAME.strip("^$"), text) is not None
 
 
 def _one_line(value: str) -> str:
@@ -304,8 +312,8 @@ class Config(_Section):
     @field_validator("variables")
     @classmethod
     def _keys_are_secret(cls, variables: dict[str, str]) -> dict[str, str]:
-        if "EMBED_API_KEYS" in variables:
-            msg = "EMBED_API_KEYS would be public here: refer to it from [secrets]"
+        if names := sorted(NEVER_PUBLIC & variables.keys()):
+            msg = f"{', '.join(names)} would be public here: refer to it from [secrets]"
             raise ValueError(msg)
         return variables
 

@@ -27,7 +27,12 @@ def load(path: Path, environment: str | None = None) -> Config:
         ConfigError: no such file or environment, not TOML, or any key or value that is wrong; all
             of them are named at once.
     """
-    data = _read(path)
+    return parse(read(path), path, environment)
+
+
+def parse(text: str, path: Path, environment: str | None = None) -> Config:
+    """What `load` does, for a text that is to be the file at `path`."""
+    data = _data(text, path)
     environments = data.pop("environments", {})
     if not isinstance(environments, dict) or not all(
         isinstance(entry, dict) for entry in environments.values()
@@ -47,8 +52,30 @@ def load(path: Path, environment: str | None = None) -> Config:
 
 def environments(path: Path) -> tuple[str, ...]:
     """Names of the environments of a space.toml, in its order."""
-    found = _read(path).get("environments", {})
+    found = _data(read(path), path).get("environments", {})
     return tuple(found) if isinstance(found, dict) else ()
+
+
+def read(path: Path) -> str:
+    """The text of a space.toml, its line ends as they are.
+
+    Raises:
+        ConfigError: there is no such file, or it is no text.
+    """
+    try:
+        return path.read_bytes().decode()
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"There is no {path}.",
+            cause="ops reads what the Space should be from this file.",
+            next_step="ops init, or name another file with --config.",
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError:
+        pass
+    # Raised outside the handler: a decoding error carries the file, and what is secret in it.
+    raise ConfigError(f"{path} is not UTF-8 text.")
 
 
 def json_schema() -> dict[str, Any]:
@@ -78,22 +105,12 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _data(text: str, path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"There is no {path}.",
-            cause="ops reads what the Space should be from this file.",
-            next_step="ops init, or name another file with --config.",
-        ) from error
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError:
-        problem = "is not UTF-8 text"
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         problem = f"is not valid TOML: {error}"
-    # Raised outside the handlers: a decoding error carries the file, and what is secret in it.
+    # Raised outside the handler: a decoding error carries the file, and what is secret in it.
     raise ConfigError(f"{path} {problem}.")
 
 

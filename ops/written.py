@@ -65,6 +65,13 @@ class Written:
         """What was set last."""
         return self._read().spaces.get(self.space, _Space()).visibility
 
+    def visibility_of(self, *, private: bool) -> str:
+        """What the Hub tells, and where it tells only "not private", what was set last."""
+        if private:
+            return "private"
+        last = self.visibility()
+        return last if last in ("public", "protected") else "public or protected"
+
     def compare(
         self, values: Mapping[str, str], live: Mapping[str, str | None]
     ) -> dict[str, Verdict]:
@@ -95,13 +102,25 @@ class Written:
         space = kept.spaces.get(self.space, _Space())
         space.visibility = visibility
         if values is not None:
-            space.secrets = {
-                name: _Secret(digest=self._digest(kept, name, value), updated=live[name])
-                for name, value in values.items()
-                if name in live
-            }
+            space.secrets = self._secrets(kept, values, live)
         kept.spaces[self.space] = space
         self._write(kept)
+
+    def note_secrets(self, values: Mapping[str, str], live: Mapping[str, str | None]) -> None:
+        """Remember that these were written, whatever else is known."""
+        kept = self._read()
+        known = kept.spaces.setdefault(self.space, _Space())
+        known.secrets.update(self._secrets(kept, values, live))
+        self._write(kept)
+
+    def _secrets(
+        self, kept: _Kept, values: Mapping[str, str], live: Mapping[str, str | None]
+    ) -> dict[str, _Secret]:
+        return {
+            name: _Secret(digest=self._digest(kept, name, value), updated=live[name])
+            for name, value in values.items()
+            if name in live
+        }
 
     def _verdict(
         self, kept: _Kept, written: _Secret | None, name: str, value: str, updated: str | None

@@ -50,6 +50,25 @@ def test_no_value_is_kept(written: Written) -> None:
     assert stat.S_IMODE(written.path.parent.stat().st_mode) == 0o700
 
 
+def test_one_thing_is_noted_beside_the_others(written: Written) -> None:
+    """A secret alone: what else is known stays known."""
+    live = LIVE | {"OTHER": "2026-01-03T00:00:00+00:00"}
+    written.note_secrets({"OTHER": "two"}, live)
+    assert written.compare({"KEYS": "one", "OTHER": "two"}, live) == {
+        "KEYS": "same",
+        "OTHER": "same",
+    }
+    assert written.visibility() == "protected"
+
+
+def test_visibility_is_what_the_hub_tells_first(written: Written) -> None:
+    """Private is private; not private is what was set last, or is not known."""
+    assert written.visibility_of(private=True) == "private"
+    assert written.visibility_of(private=False) == "protected"
+    written.note(None, {}, "private")
+    assert written.visibility_of(private=False) == "public or protected"
+
+
 def test_two_machines_keep_different_hashes(written: Written, tmp_path: Path) -> None:
     """The key is the machine's own, so a file tells nothing without it."""
     other = Written(written.space, tmp_path / "other.json")
