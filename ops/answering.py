@@ -47,6 +47,13 @@ def wait_until_answering(
     return time.monotonic() - started
 
 
+def wait_for_change(hub: Hub, repo_id: str, patience: Patience) -> None:
+    """After an order to restart: for a while, the stage may still be that of before."""
+    started = time.monotonic()
+    while time.monotonic() - started < patience.settle and hub.runtime(repo_id).stage == "RUNNING":
+        time.sleep(patience.poll)
+
+
 def _still_running(hub: Hub, space: SpaceState, every: float) -> Callable[[], None]:
     """What raises when the Space has ended; asks the Hub now and then only."""
     asked = time.monotonic()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ops.answering import wait_until_answering
+from ops.answering import wait_for_change, wait_until_answering
 from ops.find_space import find_space
 from ops.watch import Patience
 
@@ -56,15 +55,8 @@ def restart(
         after = hub.restart(space.repo_id, factory=factory).stage
         if wait:
             if after == "RUNNING":
-                _wait_for_change(hub, space.repo_id, patience)
+                wait_for_change(hub, space.repo_id, patience)
             seconds = wait_until_answering(hub, space, say=say, patience=patience, show=show)
     return Restarted(
         space.repo_id, space.url, space.commit, stage, restarted=not dry_run, seconds=seconds
     )
-
-
-def _wait_for_change(hub: Hub, repo_id: str, patience: Patience) -> None:
-    """For a while, the stage may still be that of before the restart."""
-    started = time.monotonic()
-    while time.monotonic() - started < patience.settle and hub.runtime(repo_id).stage == "RUNNING":
-        time.sleep(patience.poll)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from ops import __version__
-from ops.cli import author, hub, local, release, run, use
+from ops.cli import author, hub, local, named, release, run, settings, use
 from ops.cli.context import INTERRUPTED, Globals
 from ops.errors import OpsError
 
@@ -102,9 +102,14 @@ for _command in (
     run.wake,
     run.open_,
     run.destroy,
+    settings.settings,
     use.connect,
 ):
     cli.add_command(_command)
+
+
+for _command in (named.secrets, named.variables):
+    settings.settings.add_command(_command)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
