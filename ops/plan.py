@@ -333,21 +333,13 @@ def _secrets(live: Live, secrets: Mapping[str, str], written: Written) -> Iterat
 
 def _space_settings(live: Live, wanted: Wanted, written: Written) -> Iterator[SettingChange]:
     runtime = live.runtime
-    if wanted.visibility not in (None, shown := _visibility(live, written)):
+    if wanted.visibility not in (None, shown := written.visibility_of(private=live.space.private)):
         yield SettingChange("visibility", "change", before=shown, after=wanted.visibility)
     if None not in (runtime.hardware, wanted.hardware) and runtime.hardware != wanted.hardware:
         yield SettingChange("hardware", "change", before=runtime.hardware, after=wanted.hardware)
     if wanted.sleep_time not in (None, runtime.sleep_time):
         before = None if runtime.sleep_time is None else str(runtime.sleep_time)
         yield SettingChange("sleep time", "change", before=before, after=str(wanted.sleep_time))
-
-
-def _visibility(live: Live, written: Written) -> str:
-    """What the Hub tells, and where it tells only "not private", what this machine set last."""
-    if live.space.private:
-        return "private"
-    last = written.visibility()
-    return last if last in ("public", "protected") else "public or protected"
 
 
 def _drift(live: Live) -> frozenset[tuple[Field, str]]:

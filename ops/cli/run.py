@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ops.cli.context import Globals, hub, pass_globals, until_interrupted
+from ops.cli.context import Globals, dry_run, hub, pass_globals, until_interrupted
 from ops.errors import ConfigError
 
 if TYPE_CHECKING:
     from ops.adapters.hf_hub import LogLine
     from ops.destroy import Doomed
-
-dry_run = click.option("--dry-run", is_flag=True, help="Say what would happen, touch nothing.")
 
 _UNTOUCHED = "Nothing was touched: --dry-run."
 

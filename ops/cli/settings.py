@@ -165,6 +165,7 @@ def _writer(options: Globals, how: How) -> Writer:
         file=SpaceFile(options.config_path, options.environment),
         say=options.output.say,
         agree=lambda: confirm(options, "Go on?"),
+        show=options.output.waiting,
         save=how.save,
         wait=not how.no_wait,
         dry_run=how.dry_run,

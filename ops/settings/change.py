@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ops.config import Config
     from ops.config_edit import Edit, SpaceFile
     from ops.runner import Log
+    from ops.watch import Show
 
 _NOT_STARTED = frozenset({"PAUSED", "SLEEPING", "STOPPED", "NO_APP_FILE"})
 """Stages that a new setting does not end."""
@@ -73,7 +74,8 @@ class Changed:
 class Writer:
     """One Space, its space.toml, and how changes are brought to them.
 
-    `agree` asks, once it was said what about, and raises where nobody agrees.
+    `agree` asks, once it was said what about, and raises where nobody agrees. `show` opens what is
+    seen of a wait.
     """
 
     hub: Hub
@@ -81,6 +83,7 @@ class Writer:
     file: SpaceFile
     say: Log
     agree: Callable[[], None]
+    show: Show | None = None
     save: bool = False
     wait: bool = True
     dry_run: bool = False
@@ -154,7 +157,11 @@ class Writer:
         try:
             wait_for_change(self.hub, repo_id, self.patience)
             return wait_until_answering(
-                self.hub, proposed.space, say=self.say, patience=self.patience
+                self.hub,
+                proposed.space,
+                say=self.say,
+                patience=self.patience,
+                show=self.show,
             )
         except OpsError as error:
             error.aftermath = "What was to be set is set."
