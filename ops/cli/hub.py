@@ -372,7 +372,9 @@ def fault_add(options: Globals, url: str, words: tuple[str, ...]) -> None:
     Requests:  delay seconds=N
                status CODE [retry-after=SECONDS] [ratelimit=SECONDS]
                cut [when=before|after|body] [bytes=N]
-               conflict: somebody else's commit lands first
+               hang [when=before|after|body] [bytes=N]: no reply, the connection stays
+               conflict: somebody else's commit lands before a commit
+               commit, pause, sleep: this happens to what the request names
                revoke: the token is nobody's from this request on
                each with [METHOD] [/path/*] [owner/name] [origin=hub|space]
     Spaces:    fail-build [step=LINES], slow-build [seconds=N], hang-start, crash [after=REQUESTS]

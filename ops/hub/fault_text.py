@@ -80,6 +80,10 @@ _ALL = {
     "times": _Word("times", _times, f"a whole number from 1, or {_ALWAYS}"),
 }
 _OF_REQUESTS = _ALL | {"origin": _Word("origin", _one_of(_ORIGINS), " or ".join(_ORIGINS))}
+_OF_LOST_REPLIES = _OF_REQUESTS | {
+    "when": _Word("when", _one_of(_WHENS), ", ".join(_WHENS)),
+    "bytes": _Word("after", _count, _NUMBER),
+}
 _A_TIME = _Word("seconds", _seconds, "a number of seconds")
 _WORDS: dict[Action, dict[str, _Word]] = {
     "delay": _OF_REQUESTS | {"seconds": _A_TIME},
@@ -88,12 +92,12 @@ _WORDS: dict[Action, dict[str, _Word]] = {
         "retry-after": _Word("retry_after", _count, "a number of seconds"),
         "ratelimit": _Word("rate_limit", _count, "a number of seconds"),
     },
-    "cut": _OF_REQUESTS
-    | {
-        "when": _Word("when", _one_of(_WHENS), ", ".join(_WHENS)),
-        "bytes": _Word("after", _count, _NUMBER),
-    },
+    "cut": _OF_LOST_REPLIES,
+    "hang": _OF_LOST_REPLIES,
     "conflict": _ALL,
+    "pause": _ALL,
+    "sleep": _ALL,
+    "commit": _ALL,
     "revoke": _OF_REQUESTS,
     "fail-build": _ALL | {"step": _Word("step", _count, _NUMBER)},
     "slow-build": _ALL | {"seconds": _A_TIME},

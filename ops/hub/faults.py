@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
-RequestAction = Literal["delay", "status", "cut", "conflict", "revoke"]
+Interference = Literal["pause", "sleep", "commit"]
+"""What becomes of the repository that a request names, before the request is carried out."""
+
+RequestAction = Literal["delay", "status", "cut", "hang", "conflict", "revoke", Interference]
 SpaceAction = Literal["fail-build", "slow-build", "hang-start", "crash"]
 Action = Literal[RequestAction, SpaceAction]
 When = Literal["before", "after", "body"]
 Origin = Literal["hub", "space"]
 
 REQUEST_ACTIONS: tuple[RequestAction, ...] = get_args(RequestAction)
+INTERFERENCES: tuple[Interference, ...] = get_args(Interference)
 SPACE_ACTIONS: tuple[SpaceAction, ...] = get_args(SpaceAction)
 _MOST_SEEN = 10_000
 
@@ -39,8 +43,10 @@ class Fault:
         rate_limit: seconds until the reset in its RateLimit header, when given.
         seconds: how long "delay" holds a request, "slow-build" a build.
         when: "cut" ends the connection before anything is done, after it was done but without
-            the reply, or within the reply's body.
-        after: bytes of the body that "cut" still sends; requests that "crash" still answers.
+            the reply, or within the reply's body; "hang" keeps it open instead, until the client
+            has had enough.
+        after: bytes of the body that "cut" and "hang" still send; requests that "crash" still
+            answers.
         step: lines of the log after which "fail-build" fails.
         origin: whether requests to the Hub are meant, or to a Space's own origin.
     """

@@ -15,15 +15,18 @@ from starlette.datastructures import Headers
 from ops.hub.accounts import credentials
 from ops.hub.connections import cut
 from ops.hub.errors import HubError
+from ops.hub.faults import INTERFERENCES
 from ops.hub.rate_limit import window_headers
 from ops.hub.repository import Author, Write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from ops.hub.faults import Fault, Origin
+    from ops.hub.faults import Action, Fault, Interference, Origin
     from ops.hub.state import HubState
-    from ops.hub.store import Kind
+    from ops.hub.store import Kind, Repo
 
 LOCAL = "/_local/"
 """Where a running Hub is told about faults; these requests never suffer any."""
@@ -37,6 +40,11 @@ _COMMITS = (
     ),
 )
 """Requests that move a branch."""
+
+_REPOSITORY = re.compile(
+    r"/api/(?P<kind>spaces|models|datasets)/(?P<owner>[^/]+)/(?P<name>[^/]+)(?:/.*)?"
+)
+"""Requests about one repository."""
 
 
 @dataclass(frozen=True)
@@ -59,29 +67,48 @@ class Faulty:
         token = credentials(Headers(scope=scope).get("authorization"))
         if token is not None and take("revoke"):
             self.hub.accounts.revoke(token)
-        if (found := _moves_branch(method, path)) and take("conflict"):
-            await run_in_threadpool(self._commit_first, found)
+        for found, action in _interferences(method, path, take):
+            await run_in_threadpool(self._interfere, found, action)
         if fault := take("delay"):
             await asyncio.sleep(fault.seconds)
         if fault := take("status"):
             await _refusal(fault).response()(scope, receive, send)
-        elif fault := take("cut"):
-            await _Cut(self.app, fault)(scope, receive, send)
+        elif fault := take("cut") or take("hang"):
+            await _Lost(self.app, fault)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
-    def _commit_first(self, found: re.Match[str]) -> None:
+    def _interfere(self, found: re.Match[str], action: Interference) -> None:
         kind = cast("Kind", found["kind"] or "models")
         try:
             repo = self.hub.store.find(kind, found["owner"], found["name"])
         except HubError:
             return  # its own handler says so
+        if action == "commit":
+            self._commit(repo)
+        elif repo.kind == "spaces":
+            space = self.hub.space(repo)
+            (space.pause if action == "pause" else space.sleep)()
+
+    def _commit(self, repo: Repo) -> None:
         repo.git.commit(
             [Write("SOMEBODY_ELSE.md", f"{secrets.token_hex(8)}\n".encode())],
             message="Somebody else's change\n",
             author=Author(_SOMEBODY),
         )
         self.hub.committed(repo)
+
+
+def _interferences(
+    method: str, path: str, take: Callable[[Action], Fault | None]
+) -> Iterator[tuple[re.Match[str], Interference]]:
+    """What somebody else does first, each with the repository that the request names."""
+    if (found := _moves_branch(method, path)) and take("conflict"):
+        yield found, "commit"
+    if found := _REPOSITORY.fullmatch(path):
+        for action in INTERFERENCES:
+            if take(action):
+                yield found, action
 
 
 def _moves_branch(method: str, path: str) -> re.Match[str] | None:
@@ -101,8 +128,8 @@ def _refusal(fault: Fault) -> HubError:
 
 
 @dataclass(frozen=True)
-class _Cut:
-    """Loses the connection of one request."""
+class _Lost:
+    """Lets one request have no reply, or half of one: "cut" loses its connection."""
 
     app: ASGIApp
     fault: Fault
@@ -112,7 +139,8 @@ class _Cut:
             await self._answer(scope, receive, _LostReply())
         elif self.fault.when == "body":
             await self._answer(scope, receive, _CutBody(send, self.fault.after))
-        cut(scope, flush=self.fault.when == "body")
+        if self.fault.action == "cut":
+            cut(scope, flush=self.fault.when == "body")
         # Until uvicorn has heard of it, it would take the missing reply for a mistake, and say so.
         while (await receive())["type"] != "http.disconnect":
             pass

@@ -154,6 +154,14 @@ class Space:
             self._retire("PAUSED")
             self._orders.put(_Order("stop"))
 
+    def sleep(self) -> None:
+        """Fall asleep as if nobody had come for long; does nothing to one that is paused."""
+        with self._lock:
+            if self._settings().wish == "run":
+                self._wish("sleep")
+                self._retire("SLEEPING")
+                self._orders.put(_Order("stop"))
+
     def close(self) -> None:
         """End the work on it and the app; may be called again."""
         with self._lock:

@@ -23,6 +23,8 @@ from ops.hub.faults import REQUEST_ACTIONS, SPACE_ACTIONS, Fault
         ("status 429 ratelimit=30", Fault("status", status=429, rate_limit=30)),
         ("cut when=after skip=4", Fault("cut", when="after", skip=4)),
         ("cut when=body bytes=10 /a=b/*", Fault("cut", when="body", after=10, path="/a=b/*")),
+        ("hang when=after POST", Fault("hang", when="after", method="POST")),
+        ("pause skip=3 me/app", Fault("pause", repo_id="me/app", skip=3)),
         ("delay seconds=0.5 times=always", Fault("delay", seconds=0.5, times=None)),
         ("delay me/app origin=space", Fault("delay", repo_id="me/app", origin="space")),
         ("  conflict  me/app ", Fault("conflict", repo_id="me/app")),

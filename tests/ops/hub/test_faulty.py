@@ -177,6 +177,52 @@ def test_a_conflict_waits_for_a_commit(world: World, model: str) -> None:
     assert len(world.hub.faults.pending) == 1
 
 
+@pytest.mark.parametrize(("when", "done"), [("before", False), ("after", True)])
+def test_a_request_hangs_until_its_client_goes(
+    world: World, model: str, *, when: str, done: bool
+) -> None:
+    """The connection stays without a reply; it was carried out only `after`, and others go on."""
+    url = f"{world.hub.endpoint}/api/models/{model}/tag/main"
+    world.hub.faults.add(Fault("hang", when=when, path="*/tag/*"))  # type: ignore[arg-type]
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(
+            url, json={"tag": "v1"}, headers={"Authorization": f"Bearer {WRITE}"}, timeout=0.3
+        )
+    assert [tag.name for tag in world.api.list_repo_refs(model).tags] == ["v1"] * done
+
+
+def test_somebody_commits_before_any_request(world: World, model: str) -> None:
+    """Unlike a conflict, it waits for no commit of the client's."""
+    world.hub.faults.add(Fault("commit"))
+    world.api.whoami()
+    head = world.api.repo_info(model).sha
+    newest = world.api.list_repo_commits(model)[0]
+    assert (newest.authors, newest.commit_id) == (["somebody-else"], head)
+
+
+@pytest.mark.parametrize(("action", "stage"), [("pause", "PAUSED"), ("sleep", "SLEEPING")])
+def test_a_space_goes_idle_before_a_request(world: World, action: str, stage: str) -> None:
+    """The request that names it finds it so, and a restart is all that it needs."""
+    world.create()
+    world.push({})
+    world.wait_for_stage("RUNNING")
+    world.hub.faults.add(Fault(action))  # type: ignore[arg-type]
+    assert world.api.get_space_runtime(SPACE).stage == stage
+    world.api.restart_space(SPACE)
+    world.wait_for_stage("RUNNING")
+    world.api.delete_repo(SPACE, repo_type="space")
+
+
+def test_a_paused_space_does_not_fall_asleep(world: World) -> None:
+    """Else the next visitor would start what somebody has paused."""
+    world.create()
+    world.push({})
+    world.api.pause_space(SPACE)
+    world.hub.faults.add(Fault("sleep"))
+    assert world.api.get_space_runtime(SPACE).stage == "PAUSED"
+    world.api.delete_repo(SPACE, repo_type="space")
+
+
 def test_a_token_is_nobodys_from_a_request_on(world: World) -> None:
     """This request and all later ones are refused (401); the user's other tokens are not."""
     world.hub.accounts.grant("me", "hf_short", Grant("write"))
