@@ -30,7 +30,7 @@ from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils._http import hf_raise_for_status
 
 from ops.adapters.hang_up import HangUp
-from ops.adapters.retries import Retries
+from ops.adapters.retries import OneTry, Retries
 from ops.errors import ConfigError, Conflict, HubUnreachable, NotAllowed, OpsError
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def default_endpoint() -> str:
 
 def _client() -> httpx2.Client:
     """What the client library shall use: its own choice waits forever (`timeout=None`)."""
-    return httpx2.Client(follow_redirects=True, timeout=_TIMEOUT)
+    return OneTry(follow_redirects=True, timeout=_TIMEOUT)
 
 
 class Hub:
@@ -661,7 +661,7 @@ class Hub:
 
 def _unreachable(doing: str, endpoint: str, error: httpx2.TransportError) -> HubUnreachable:
     return HubUnreachable(
-        f"Could not {doing}: {endpoint} did not answer ({type(error).__name__}).",
+        f"Could not {doing}: {endpoint} did not answer ({error}).",
         cause="No network, or the Hub is down.",
         next_step="Try again; nothing is lost, a deploy continues where it was.",
     )

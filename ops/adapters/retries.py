@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
 from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils._http import parse_ratelimit_headers
+from huggingface_hub.utils._http import hf_raise_for_status, parse_ratelimit_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +25,30 @@ class NoAnswer(Exception):
 
 _Failure = HfHubHTTPError | httpx2.TransportError | NoAnswer
 _FAILURES = (HfHubHTTPError, httpx2.TransportError, NoAnswer)
+
+
+class RequestLost(httpx2.TransportError):
+    """A request that nobody answered; says in what way."""
+
+
+class OneTry(httpx2.Client):
+    """What the client library shall send its requests by: each goes out once.
+
+    By itself the library tries some of them again, within each try of `Retries`: for 23 seconds or
+    as long as Retry-After says, with lines of its own on stderr. What it does so for comes from
+    here as errors that it passes on.
+    """
+
+    def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        """As any client; raises for what may be tried again."""
+        try:
+            response = super().send(request, **options)
+        except httpx2.TransportError as error:
+            raise RequestLost(type(error).__name__) from error
+        if response.status_code in _SERVER_ERRORS | {_TOO_MANY}:
+            response.read()
+            hf_raise_for_status(response)
+        return response
 
 
 @dataclass(frozen=True)
@@ -94,7 +118,7 @@ def _reason(error: _Failure) -> str:
         return f"The Hub answered {error.response.status_code}"
     if isinstance(error, NoAnswer):
         return str(error)
-    return f"The Hub did not answer ({type(error).__name__})"
+    return f"The Hub did not answer ({error})"
 
 
 def _asked_wait(headers: Mapping[str, str]) -> float | None:

@@ -58,6 +58,21 @@ def test_a_question_is_asked_again(world: World, hub: Hub, said: list[str], faul
     assert len(said) == 2
 
 
+@pytest.mark.parametrize("fault", ["status 503", "status 429", "cut"])
+def test_the_library_does_not_try_again_by_itself(
+    world: World, hub: Hub, said: list[str], capfd: pytest.CaptureFixture[str], fault: str
+) -> None:
+    """A listing, which the library would ask for six times, is asked for as often as all else."""
+    commit = world.api.space_info(SPACE).sha
+    world.hub.faults.add(parse(f"{fault} times=always GET /api/spaces/*/tree/*"))
+    world.hub.faults.mark()
+    with pytest.raises(OpsError):
+        hub.files(SPACE, str(commit))
+    assert len(world.hub.faults.seen) == 3
+    assert len(said) == 2
+    assert capfd.readouterr().err == ""
+
+
 def test_it_gives_up(world: World, hub: Hub) -> None:
     """A Hub that goes on failing is an error with a next step."""
     world.hub.faults.add(parse("cut times=9 GET /api/spaces/*/variables"))

@@ -4,6 +4,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 import httpx2
+import huggingface_hub
 import pytest
 from fakes.runner import FakeRunner
 from hub_world import CARD, SPACE, WRITE, hub_world
@@ -25,8 +26,12 @@ _names = itertools.count()
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One Hub for all; what a test creates has a name of its own."""
+    """One Hub for all; what a test creates has a name of its own.
+
+    The library tries again as it does by itself, which ops takes off it.
+    """
     with hub_world(tmp_path_factory.mktemp("hub"), FakeRunner()) as world:
+        huggingface_hub.set_client_factory(lambda: httpx2.Client(follow_redirects=True, timeout=60))
         yield world
 
 
