@@ -372,6 +372,7 @@ def fault_add(options: Globals, url: str, words: tuple[str, ...]) -> None:
     Requests:  delay seconds=N
                status CODE [retry-after=SECONDS] [ratelimit=SECONDS]
                cut [when=before|after|body] [bytes=N]
+               outage [when=before|after|body]: this one and all later ones are cut
                hang [when=before|after|body] [bytes=N]: no reply, the connection stays
                conflict: somebody else's commit lands before a commit
                commit, pause, sleep: this happens to what the request names

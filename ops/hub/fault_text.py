@@ -80,10 +80,8 @@ _ALL = {
     "times": _Word("times", _times, f"a whole number from 1, or {_ALWAYS}"),
 }
 _OF_REQUESTS = _ALL | {"origin": _Word("origin", _one_of(_ORIGINS), " or ".join(_ORIGINS))}
-_OF_LOST_REPLIES = _OF_REQUESTS | {
-    "when": _Word("when", _one_of(_WHENS), ", ".join(_WHENS)),
-    "bytes": _Word("after", _count, _NUMBER),
-}
+_A_WHEN = _Word("when", _one_of(_WHENS), ", ".join(_WHENS))
+_OF_LOST_REPLIES = _OF_REQUESTS | {"when": _A_WHEN, "bytes": _Word("after", _count, _NUMBER)}
 _A_TIME = _Word("seconds", _seconds, "a number of seconds")
 _WORDS: dict[Action, dict[str, _Word]] = {
     "delay": _OF_REQUESTS | {"seconds": _A_TIME},
@@ -94,6 +92,7 @@ _WORDS: dict[Action, dict[str, _Word]] = {
     },
     "cut": _OF_LOST_REPLIES,
     "hang": _OF_LOST_REPLIES,
+    "outage": _OF_REQUESTS | {"when": _A_WHEN},
     "conflict": _ALL,
     "pause": _ALL,
     "sleep": _ALL,

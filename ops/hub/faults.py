@@ -15,7 +15,9 @@ from typing import Literal, get_args
 Interference = Literal["pause", "sleep", "commit"]
 """What becomes of the repository that a request names, before the request is carried out."""
 
-RequestAction = Literal["delay", "status", "cut", "hang", "conflict", "revoke", Interference]
+RequestAction = Literal[
+    "delay", "status", "cut", "hang", "outage", "conflict", "revoke", Interference
+]
 SpaceAction = Literal["fail-build", "slow-build", "hang-start", "crash"]
 Action = Literal[RequestAction, SpaceAction]
 When = Literal["before", "after", "body"]
@@ -44,7 +46,7 @@ class Fault:
         seconds: how long "delay" holds a request, "slow-build" a build.
         when: "cut" ends the connection before anything is done, after it was done but without
             the reply, or within the reply's body; "hang" keeps it open instead, until the client
-            has had enough.
+            has had enough; "outage" cuts every later one as well, until faults are called off.
         after: bytes of the body that "cut" and "hang" still send; requests that "crash" still
             answers.
         step: lines of the log after which "fail-build" fails.

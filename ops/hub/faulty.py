@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from ops.hub.accounts import credentials
 from ops.hub.connections import cut
 from ops.hub.errors import HubError
-from ops.hub.faults import INTERFERENCES
+from ops.hub.faults import INTERFERENCES, Fault
 from ops.hub.rate_limit import window_headers
 from ops.hub.repository import Author, Write
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from ops.hub.faults import Action, Fault, Interference, Origin
+    from ops.hub.faults import Action, Interference, Origin
     from ops.hub.state import HubState
     from ops.hub.store import Kind, Repo
 
@@ -67,6 +67,8 @@ class Faulty:
         token = credentials(Headers(scope=scope).get("authorization"))
         if token is not None and take("revoke"):
             self.hub.accounts.revoke(token)
+        if fault := take("outage"):
+            self.hub.faults.add(Fault("cut", times=None, when=fault.when, origin=self.origin))
         for found, action in _interferences(method, path, take):
             await run_in_threadpool(self._interfere, found, action)
         if fault := take("delay"):

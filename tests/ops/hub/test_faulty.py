@@ -196,6 +196,17 @@ def test_a_request_hangs_until_its_client_goes(
     assert [tag.name for tag in world.api.list_repo_refs(model).tags] == ["v1"] * done
 
 
+def test_an_outage_lasts(world: World, model: str) -> None:
+    """From one request on, nobody gets a reply, until faults are called off."""
+    world.hub.faults.add(Fault("outage", skip=1))
+    world.api.whoami()
+    for _ in range(3):
+        with pytest.raises(LOST):
+            world.api.repo_info(model)
+    world.hub.faults.clear()
+    assert world.api.repo_info(model).id == model
+
+
 def test_somebody_commits_before_any_request(world: World, model: str) -> None:
     """Unlike a conflict, it waits for no commit of the client's."""
     world.hub.faults.add(Fault("commit"))
