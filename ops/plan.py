@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ops import releases
+from ops.readers import Readers
 from ops.render import blob_ids
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ _FREE_HARDWARE = "cpu-basic"
 _IDLE = frozenset({"PAUSED", "SLEEPING", "STOPPED"})
 _DECIDES_VECTORS = ("id", "revision", "backend", "precision", "query_instruction",
                     "document_instruction", "max_length")  # fmt: skip
-_READERS = 8
 _LARGEST_DIFF = 200_000
 _ON_THE_HUB = "  (changed on the Hub since the last release)"
 _SIGNS = {"add": "+", "change": "~", "remove": "-"}
@@ -177,20 +176,20 @@ def look(hub: Hub, repo_id: str) -> Live | None:
     space = hub.space(repo_id)
     if space is None:
         return None
-    with ThreadPoolExecutor(_READERS) as readers:
-        runtime = readers.submit(hub.runtime, repo_id)
-        files = readers.submit(hub.files, repo_id, space.commit)
-        variables = readers.submit(hub.variables, repo_id)
-        secrets = readers.submit(hub.secret_times, repo_id)
-        found = readers.submit(releases.read, hub, repo_id)
-        return Live(
-            space,
-            runtime.result(),
-            files.result(),
-            variables.result(),
-            secrets.result(),
-            found.result(),
-        )
+    readers = Readers()
+    runtime = readers.submit(hub.runtime, repo_id)
+    files = readers.submit(hub.files, repo_id, space.commit)
+    variables = readers.submit(hub.variables, repo_id)
+    secrets = readers.submit(hub.secret_times, repo_id)
+    found = readers.submit(releases.read, hub, repo_id)
+    return Live(
+        space,
+        runtime.result(),
+        files.result(),
+        variables.result(),
+        secrets.result(),
+        found.result(),
+    )
 
 
 def make_plan(
@@ -387,8 +386,9 @@ def _with_diffs(
         after = b"" if change.kind == "remove" else wanted.content(path)
         return replace(change, diff=_diff(path, before, after))
 
-    with ThreadPoolExecutor(_READERS) as readers:
-        return tuple(readers.map(with_diff, changes))
+    readers = Readers()
+    shown = [readers.submit(with_diff, change) for change in changes]
+    return tuple(change.result() for change in shown)
 
 
 def _released_files(hub: Hub, live: Live) -> Mapping[str, str] | None:
