@@ -42,7 +42,7 @@ def wait_until_answering(
     with Probe(space.url, access) as probe:
         probe.choose_header()
         probe.wait_until_healthy(
-            limit=limit, still_running=_still_running(hub, space, patience.poll)
+            limit=limit, still_running=still_running(hub, space, patience.poll)
         )
     return time.monotonic() - started
 
@@ -54,7 +54,7 @@ def wait_for_change(hub: Hub, repo_id: str, patience: Patience) -> None:
         time.sleep(patience.poll)
 
 
-def _still_running(hub: Hub, space: SpaceState, every: float) -> Callable[[], None]:
+def still_running(hub: Hub, space: SpaceState, every: float) -> Callable[[], None]:
     """What raises when the Space has ended; asks the Hub now and then only."""
     asked = time.monotonic()
 

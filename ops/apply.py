@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from ops import __version__, canaries, releases
+from ops.answering import still_running
 from ops.errors import BuildFailed, OpsError, SpaceConfigError, TimedOut, Unhealthy
 from ops.plan import SettingChange, described, make_plan, of_release
 from ops.probe import Access
 from ops.smoke_test import smoke_test_url
-from ops.watch import Patience, wait_until_running
+from ops.watch import Patience, raise_if_ended, raise_if_overtaken, wait_until_running
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -149,7 +150,7 @@ class _Run:
             patience=self._job.patience,
             show=self._show,
         )
-        report, vectors = self._prove(space.url)
+        report, vectors = self._prove(space, commit)
         self._proven = True
         release = self._recorded(report, vectors, commit)
         return Applied(
@@ -271,13 +272,28 @@ class _Run:
         self._say(f"Pushed {commit[:8]}: {len(add)} files written, {len(delete)} removed")
         return commit
 
-    def _prove(self, url: str) -> tuple[Report, canaries.Canaries]:
+    def _prove(self, space: SpaceState, commit: str) -> tuple[Report, canaries.Canaries]:
+        """The checks; what became of the Space meanwhile goes before what they found."""
+        try:
+            return self._checked(space)
+        except DOES_NOT_WORK:
+            raise_if_overtaken(self._hub, space.repo_id, commit)
+            raise_if_ended(self._hub, space.repo_id, self._hub.runtime(space.repo_id))
+            raise
+
+    def _checked(self, space: SpaceState) -> tuple[Report, canaries.Canaries]:
+        url = space.url
         self._say(f"Proving {url}")
         access = Access(
             hub_token=self._hub.token if self._visibility() == "private" else None,
             app_key=self._job.app_key,
         )
-        report = smoke_test_url(url, access, on_check=self._on_check)
+        report = smoke_test_url(
+            url,
+            access,
+            on_check=self._on_check,
+            still_running=still_running(self._hub, space, self._job.patience.poll),
+        )
         report.require_passed()
         vectors = canaries.take(url, access, report.info.fingerprint)
         self._compare(vectors)
@@ -322,6 +338,8 @@ class _Run:
         if last and last.commit == commit and last.record and not (plan.settings or plan.drift):
             return last
         runtime = hub.runtime(plan.repo_id)
+        if runtime.commit not in (None, commit):  # it may have been theirs that answered
+            raise_if_overtaken(hub, plan.repo_id, commit)
         model = tomllib.loads(plan.wanted.content("model.toml").decode())
         record = releases.Record(
             number=last.number + 1 if last is not None else 1,

@@ -125,11 +125,21 @@ def smoke_test_image(
         running.stop()
 
 
-def smoke_test_url(url: str, access: Access, *, on_check: OnCheck, limit: float = 60) -> Report:
-    """Prove a server that already runs; a sleeping Space has `limit` seconds to wake."""
+def smoke_test_url(
+    url: str,
+    access: Access,
+    *,
+    on_check: OnCheck,
+    limit: float = 60,
+    still_running: Callable[[], None] = lambda: None,
+) -> Report:
+    """Prove a server that already runs; a sleeping Space has `limit` seconds to wake.
+
+    `still_running` is asked until it answers, and raises when there is nothing to wait for.
+    """
     with Probe(url, access) as probe:
         probe.choose_header()
-        probe.wait_until_healthy(limit=limit)
+        probe.wait_until_healthy(limit=limit, still_running=still_running)
         return _prove(probe, url, on_check, None, None)
 
 

@@ -104,7 +104,7 @@ def wait_until_running(
                 woken = True
             elif moved or waited > patience.settle:
                 if runtime.stage in _ENDED or look % _LOOKS == 0:
-                    _raise_if_overtaken(hub, repo_id, commit)
+                    raise_if_overtaken(hub, repo_id, commit)
                 raise_if_ended(hub, repo_id, runtime)
             time.sleep(patience.poll)
     raise TimedOut(
@@ -130,7 +130,8 @@ def _seen(hub: Hub, repo_id: str, show: Show | None) -> Iterator[Callable[[Runti
         yield see
 
 
-def _raise_if_overtaken(hub: Hub, repo_id: str, commit: str) -> None:
+def raise_if_overtaken(hub: Hub, repo_id: str, commit: str) -> None:
+    """Raise Conflict when somebody else committed: `commit` will not run, or not for long."""
     space = hub.space(repo_id)
     if space is not None and space.commit != commit:
         raise Conflict(

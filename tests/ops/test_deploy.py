@@ -84,7 +84,7 @@ def test_a_version_that_fails_its_checks_is_taken_back(world: World) -> None:
 
 
 def test_what_somebody_else_pushed_is_not_taken_back(world: World) -> None:
-    """A commit that came on top of the one that does not work stays; nothing is put over it."""
+    """A commit that came on top of the one that does not work stays: exit code 10."""
     deploy(world, config())
     theirs = []
 
@@ -92,9 +92,10 @@ def test_what_somebody_else_pushed_is_not_taken_back(world: World) -> None:
         if line.startswith("Proving"):
             theirs.append(world.push({"README.md": b"---\nsdk: docker\n---\nunnormalised\n"}))
 
-    with pytest.raises(Unhealthy) as caught:
+    with pytest.raises(Conflict) as caught:
         deploy(world, config(title=BROKEN), say=push_theirs)
-    assert "somebody else" in str(caught.value.aftermath)
+    assert f"Somebody else committed {theirs[-1][:8]}" in caught.value.message
+    assert "is not proven" in str(caught.value.aftermath)
     assert world.api.space_info(SPACE).sha == theirs[-1]
 
 
