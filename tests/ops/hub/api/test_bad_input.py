@@ -37,12 +37,14 @@ BODIES = (
     everything([{"path": "\ud800", "size": 1, "sample": "ä", "key": "K", "value": "\ud800"}]),
 )
 PARTS = ("none", "a%2Fb", "%00", "%ff", "..%2F..", "main%7E1", "-x", "%F0%9F%98%80", "x" * 300)
-ROUTES = sorted(
-    (path, method)
+_ANSWERED = {
+    (handler, method): (path, method)
     for module in _MODULES
-    for path, methods, _ in module.routes()
+    for path, methods, handler in sorted(module.routes(), key=lambda route: route[0].count("{"))
     for method in methods
-)
+}
+ROUTES = sorted(_ANSWERED.values())
+"""One for each handler, that with the most to fill in."""
 KNOWN = {
     "owner": "me",
     "name": "app",
