@@ -77,8 +77,8 @@ class World:
         state = self.hub._state
         for kind in KINDS:
             for repo in state.store.all(kind):
-                state.end(repo)
-                state.store.delete(repo)
+                with state.without(repo):
+                    state.store.delete(repo)
         self.hub.faults.clear()
         self.runner.forget()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from ops.hub.space import Space
 from ops.hub.visitors import Visitors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from ops.hub.accounts import Accounts
     from ops.hub.store import Repo, Store
@@ -48,9 +49,14 @@ class HubState:
         )
 
     def space(self, repo: Repo) -> Space:
-        """The Space of a repository; its thread and its origin begin with the first call."""
+        """The Space of a repository; its thread and its origin begin with the first call.
+
+        Raises:
+            HubError: the repository is gone meanwhile (404).
+        """
         with self._lock:
             if repo.id not in self._spaces:
+                self.store.find(repo.kind, repo.owner, repo.name)
                 self._spaces[repo.id] = self._begin(repo)
             return self._spaces[repo.id][0]
 
@@ -64,8 +70,14 @@ class HubState:
         for repo in self.store.all("spaces"):
             self.space(repo).resume()
 
-    def end(self, repo: Repo) -> None:
-        """Stop a Space and its origin."""
+    @contextmanager
+    def without(self, repo: Repo) -> Iterator[None]:
+        """Stop a Space and its origin, as its repository goes away inside the context."""
+        self._end_space(repo)
+        yield
+        self._end_space(repo)  # one that a request has begun meanwhile
+
+    def _end_space(self, repo: Repo) -> None:
         with self._lock:
             entry = self._spaces.pop(repo.id, None)
         if entry is not None:

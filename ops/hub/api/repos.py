@@ -209,9 +209,9 @@ def move(call: Call) -> Response:
     call.require_write(owner, kind, name)
     call.require_write(new_owner, kind, new_name)
     repo = call.hub.store.find(kind, owner, name)
-    call.hub.end(repo)
     try:
-        repo = call.hub.store.move(repo, new_owner, new_name)
+        with call.hub.without(repo):
+            repo = call.hub.store.move(repo, new_owner, new_name)
     finally:
         call.hub.committed(repo)
     return Response()
@@ -224,8 +224,8 @@ def delete(call: Call) -> Response:
     kind, name = _kind(asked.get("type", "model")), call.text("name")
     call.require_write(owner, kind, name)
     repo = call.hub.store.find(kind, owner, name)
-    call.hub.end(repo)
-    call.hub.store.delete(repo)
+    with call.hub.without(repo):
+        call.hub.store.delete(repo)
     return Response()
 
 

@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from ops.hub import Fault, Rules
+from ops.hub.errors import HubError
 from ops.hub.slots import Slots
 
 if TYPE_CHECKING:
@@ -429,3 +430,33 @@ def test_nothing_outlives_the_hub(world: World) -> None:
     for origin in (app, url):
         with pytest.raises(httpx2.ConnectError):
             httpx2.get(origin)
+
+
+@pytest.mark.parametrize("goes", ["deleted", "moved"])
+def test_a_late_question_revives_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, goes: str
+) -> None:
+    """Whoever found a repository just before it went begins no Space that nobody would end."""
+    state = world.hub._state
+    world.create()
+    world.push({})
+    repo = state.store.find(*WHERE)
+
+    def asking(carry_out: Callable[..., Repo | None]) -> Callable[..., Repo | None]:
+        def ask(*arguments: str) -> Repo | None:
+            state.space(repo)
+            return carry_out(*arguments)
+
+        return ask
+
+    with monkeypatch.context() as late:
+        if goes == "deleted":
+            late.setattr(state.store, "delete", asking(state.store.delete))
+            world.api.delete_repo(SPACE, repo_type="space")
+        else:
+            late.setattr(state.store, "move", asking(state.store.move))
+            world.api.move_repo(SPACE, "me/moved", repo_type="space")
+    assert SPACE not in state._spaces
+    with pytest.raises(HubError) as caught:
+        state.space(repo)
+    assert caught.value.status == 404
