@@ -245,7 +245,7 @@ class _Job:
         if self._verbose:
             self._console.print(Text(f"  {line}", style="dim"))
         elif self._draws:
-            self._newest = line
+            self._newest = line.strip() or self._newest
         elif now - self._shown >= _HEARTBEAT:
             self._shown = now
             self._console.print(Text(f"  {now - self._started:5.0f} s  {line}"))

@@ -95,8 +95,8 @@ def wait_until_running(
                 return waited
             line = f"{runtime.stage} {(runtime.commit or '-')[:8]}"
             if line != shown:
-                say(f"{waited:5.0f} s  {line}")
                 see(runtime)
+                say(f"{waited:5.0f} s  {line}")
                 moved, shown = bool(shown), line
             if runtime.stage in _IDLE and not woken:
                 say(f"{waited:5.0f} s  starting it")

@@ -159,6 +159,7 @@ def test_a_wait_is_one_line_on_a_terminal(capsys: pytest.CaptureFixture[str]) ->
         view.stage("me/app BUILDING")
         view.log("\x1b[32mCollecting\x1b[0m [numpy]")
         view.log("日本語" * 100)
+        view.log(" ")
     lines = drawn(capsys.readouterr().err)
     assert any(re.fullmatch(r". me/app BUILDING  0 s  日本語.*…", line) for line in lines)
     assert max(map(cell_len, lines)) < 60
