@@ -172,7 +172,7 @@ def git(context: Context) -> Finding:
             "There is no git here: a release cannot say what it was made of.",
             "Install git; ops deploy --via git and ops hub serve need it.",
         )
-    from ops.adapters.git_checkout import source_commit  # noqa: PLC0415 -- cannot be without git
+    from ops.adapters.git_checkout import source_commit  # noqa: PLC0415 -- a slow import
 
     commit = source_commit(context.toolkit)
     if commit is None:

@@ -119,14 +119,16 @@ def test_no_such_space(hub: Hub, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def ops(world: World, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def ops(
+    world: World, folder: Path, *arguments: str, **more: str
+) -> subprocess.CompletedProcess[str]:
     """The command line, with a token for the Hub."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     own = {"HF_ENDPOINT": world.hub.endpoint, "HF_TOKEN": WRITE, "HF_HOME": str(folder / "hf")}
     done = subprocess.run(
         [sys.executable, "-m", "ops", *arguments],
         cwd=folder,
-        env=kept | own | {"PYTHONPATH": str(PROJECT)},
+        env=kept | own | {"PYTHONPATH": str(PROJECT)} | more,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -158,3 +160,12 @@ def test_the_command(world: World, tmp_path: Path) -> None:
     again = ops(world, tmp_path, "clone", "copy")
     assert again.returncode == 2
     assert "not an empty folder" in again.stderr
+
+
+def test_without_git(world: World, tmp_path: Path) -> None:
+    """That it has to be installed is said, with exit code 2."""
+    (tmp_path / "space.toml").write_text(f'[space]\nrepo_id = "{SPACE}"\n')
+    done = ops(world, tmp_path, "clone", "copy", PATH="/nowhere")
+    assert done.returncode == 2, done.stderr
+    assert "git is not installed" in done.stderr
+    assert not (tmp_path / "copy").exists()
