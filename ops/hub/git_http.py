@@ -44,7 +44,7 @@ async def advertise(git_dir: Path, service: Service, protocol: str) -> bytes:
 async def answer(
     git_dir: Path, service: Service, protocol: str, body: AsyncIterator[bytes], *, zipped: bool
 ) -> Process:
-    """Git, once it has read a request's body; `reply` is what it says to it.
+    """Git, once it has read a request's body; `fetched` or `pushed` is what it says to it.
 
     Git says next to nothing before the body's end, which its pipe and ours hold.
     """
@@ -57,16 +57,40 @@ async def answer(
     return process
 
 
-async def reply(process: Process, done: Callable[[], Awaitable[None]]) -> AsyncIterator[bytes]:
-    """The body of the reply; `done` is called before its end."""
+async def fetched(process: Process) -> AsyncIterator[bytes]:
+    """The body of the reply to a fetch, as git makes it, which ends with whoever wants it."""
     assert process.stdout is not None  # noqa: S101 -- a pipe
     try:
         while chunk := await process.stdout.read(_CHUNK):
             yield chunk
         await process.wait()
-        await done()
     finally:
         await _end(process)
+
+
+def pushed(process: Process, done: Callable[[], Awaitable[None]]) -> AsyncIterator[bytes]:
+    """The body of the reply to a push, which is carried to its end whoever still listens.
+
+    Else a branch could move without `done`, which is called before the reply's end.
+    """
+    task = asyncio.create_task(_finish(process, done))
+    _pushes.add(task)
+    task.add_done_callback(_pushes.discard)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield await asyncio.shield(task)
+
+    return body()
+
+
+_pushes: set[asyncio.Task[bytes]] = set()
+"""The event loop itself would forget them."""
+
+
+async def _finish(process: Process, done: Callable[[], Awaitable[None]]) -> bytes:
+    said, _ = await process.communicate()
+    await done()
+    return said
 
 
 async def _end(process: Process) -> None:

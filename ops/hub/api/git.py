@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from starlette.concurrency import run_in_threadpool
@@ -11,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from ops.hub.api.call import PAGES
 from ops.hub.api.pieces import pieces_of
 from ops.hub.errors import HubError, no_repository, not_logged_in
-from ops.hub.git_http import SERVICES, Service, advertise, answer, install_hook, reply
+from ops.hub.git_http import SERVICES, Service, advertise, answer, fetched, install_hook, pushed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,9 +57,6 @@ async def rpc(call: Call, request: Request) -> Response:
         if repo.git.head() != before:
             call.hub.committed(repo)
 
-    async def done() -> None:
-        await run_in_threadpool(look)
-
     process = await answer(
         repo.git.git_dir,
         service,
@@ -66,8 +64,11 @@ async def rpc(call: Call, request: Request) -> Response:
         pieces_of(request),
         zipped=request.headers.get("content-encoding", "") in ("gzip", "x-gzip"),
     )
+    body = (
+        pushed(process, partial(run_in_threadpool, look)) if service == _PUSH else fetched(process)
+    )
     kind = f"application/x-{service}-result"
-    return StreamingResponse(reply(process, done), media_type=kind, headers=_NO_CACHE)
+    return StreamingResponse(body, media_type=kind, headers=_NO_CACHE)
 
 
 def repo_for_git(call: Call, *, write: bool) -> Repo:

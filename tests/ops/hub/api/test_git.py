@@ -10,6 +10,8 @@ import pytest
 from git_user import git_environment
 from hub_world import CARD, OTHER, READ, SPACE, WRITE
 
+from ops.hub.faults import Fault
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -79,6 +81,17 @@ def test_a_push_is_built(world: World, tmp_path: Path) -> None:
     head = copy.git("rev-parse", "HEAD").stdout.strip()
     assert world.api.space_info(SPACE).sha == head
     world.wait(lambda raw: raw["stage"] == "RUNNING" and raw.get("sha") == head)
+
+
+def test_a_push_whose_reply_is_lost_is_built(world: World, tmp_path: Path) -> None:
+    """Main has moved, so the Space runs it, although nobody heard that it would."""
+    world.create()
+    world.push({})
+    copy = clone(world, tmp_path)
+    world.hub.faults.add(Fault("cut", path="*/git-receive-pack", when="body", after=5))
+    assert copy.push({"VERSION": b"2"}).returncode != 0
+    head = copy.git("rev-parse", "HEAD").stdout.strip()
+    world.wait(lambda raw: raw.get("sha") == head)
 
 
 def test_a_long_push_and_a_fetch(world: World, tmp_path: Path) -> None:
