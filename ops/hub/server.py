@@ -72,6 +72,9 @@ class Served:
             uvicorn.Config(
                 app,
                 http=Connection,
+                # uvloop runs Python's at-fork hooks in the children that it starts: git would never
+                # start while another thread holds a lock of the Hub's client, whose hook takes it.
+                loop="asyncio",
                 log_config=None,
                 access_log=False,
                 date_header=False,  # it may be a second behind, see the logs' handler
