@@ -247,7 +247,7 @@ class _Run:
     def _apply_settings(self) -> None:
         """Bring the settings of an existing Space in line, one after the other."""
         for change in self._plan.settings:
-            self._say(described(change))
+            self._say(f"Setting {described(change)}")
             self._begin(f"{change.field} {change.name}".rstrip())
             _apply(self._hub, self._plan, change)
             self._end()
@@ -269,7 +269,7 @@ class _Run:
             description=f"Toolkit commit: {self._job.toolkit_commit or 'unknown'}",
             parent=space.commit,
         )
-        self._say(f"Pushed {commit[:8]}: {len(add)} files written, {len(delete)} removed")
+        self._say(f"Pushed {commit[:8]}; files: {len(add)} written, {len(delete)} removed")
         return commit
 
     def _prove(self, space: SpaceState, commit: str) -> tuple[Report, canaries.Canaries]:

@@ -50,7 +50,9 @@ class Served:
     def __init__(self, port: int = 0, address: str = LOOPBACK):
         """Take a port, 0 for any free one, of an address of this machine; raises PortTaken."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        # asyncio sends at once only where a socket names its protocol; else a reply in two pieces
+        # waits 40 ms for the client's acknowledgement.
+        self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((address, port))
