@@ -40,6 +40,7 @@ _BLOCK = re.compile(r"<!-- recorded: ([^\n]+) -->\n```console\n.*?```", re.DOTAL
 _MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 _PORT = 8974
 _COLUMNS, _LINES = 100, 200
+_QUESTION = "[y/N]: "
 _KEY = "mem0=not-a-real-key-of-anybody"
 _TOML = f"""\
 [space]
@@ -88,7 +89,8 @@ class Machine:
             check=False,
         )
         code = f"$ echo $?\n{done.returncode}\n" if done.returncode else ""
-        return f"$ {command}\n{done.stdout}{code}"
+        shown = "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())
+        return f"$ {command}\n{shown}{code}"
 
     def on_a_terminal(self, command: str, answer: str) -> list[dict[int, Char]]:
         """The lines that a terminal shows at the end of a command, each by column."""
@@ -105,10 +107,12 @@ class Machine:
             stderr=theirs,
         )
         os.close(theirs)
-        os.write(ours, f"{answer}\n".encode())
+        asked = False
         with suppress(OSError):  # how a terminal on Linux says that nobody writes any more
             while shown := os.read(ours, 65536):
                 stream.feed(shown)
+                if not asked and (asked := _QUESTION in "\n".join(screen.display)):
+                    os.write(ours, f"{answer}\n".encode())
         os.close(ours)
         if process.wait():
             raise RuntimeError(f"{command} failed:\n" + "\n".join(screen.display))

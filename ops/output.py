@@ -72,7 +72,7 @@ class Output:
 
     def say(self, text: str) -> None:
         """One line of progress."""
-        self._err.print(Text("• ", style="cyan") + Text(text))
+        self._err.print(Text.assemble(("• ", "cyan"), text))
 
     @contextmanager
     def working(self, title: str) -> Iterator[Log]:
