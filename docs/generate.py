@@ -1,15 +1,18 @@
-"""Writes docs/cli.md, config.md and metrics.md from the program; --check only says what differs."""
+"""Writes what docs/ has from the program: cli, config, json, metrics; --check only compares."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from pydantic import TypeAdapter
 
 from ops import config_file
 from ops.cli import cli
+from ops.replies import REPLIES, Failure
 from space_app.core.cache import CacheState
 from space_app.core.manifest import Manifest
 from space_app.core.scheduler import Load
@@ -22,11 +25,31 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parent
 WIDTH = 100
+JSON_HEAD = """\
+# What --json prints
+
+Generated from `ops/replies.py` by `make fix`: change that, not this page. As a JSON Schema it is
+[json.schema.json](json.schema.json), with a property for each command.
+
+With `ops --json COMMAND`, stdout is one JSON document: the result, or [what failed](#a-failure).
+Whatever is said meanwhile goes to stderr. Two print any number of objects, each on a line of its
+own: `logs`, and `status --watch`; a failure is then the last line. A command that is interrupted
+(exit code 130), or declined on a terminal, may print nothing.
+
+Keys may be added by a later version; none is renamed, removed or changed in its meaning without a
+word in the changelog. No value of a secret is ever printed."""
 
 
 def main(arguments: list[str]) -> int:
     """Write the pages, or compare them; returns the exit code."""
-    pages = {"cli.md": cli_page(), "config.md": config_page(), "metrics.md": metrics_page()}
+    schema = replies_schema()
+    pages = {
+        "cli.md": cli_page(),
+        "config.md": config_page(),
+        "json.md": json_page(schema),
+        "json.schema.json": json.dumps(schema, indent=2) + "\n",
+        "metrics.md": metrics_page(),
+    }
     stale = [
         name
         for name, text in pages.items()
@@ -131,6 +154,76 @@ def _type(value: dict[str, Any]) -> str:
     return {"object": "table", "boolean": "true or false"}.get(
         value.get("type", ""), str(value.get("type", "table"))
     )
+
+
+def replies_schema() -> dict[str, Any]:
+    """The JSON Schema of what each command prints with --json, under the command's name."""
+    kinds = {**REPLIES, "a failure": Failure}
+    schemas, definitions = TypeAdapter.json_schemas(
+        [(name, "validation", TypeAdapter(kind)) for name, kind in kinds.items()]
+    )
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "What `ops --json` prints",
+        "description": "A property for each command; whatever fails prints #/$defs/Failure.",
+        "properties": {name: schemas[name, "validation"] for name in REPLIES},
+        **definitions,
+    }
+
+
+def json_page(schema: dict[str, Any]) -> str:
+    """What each command prints with --json: keys, types and meaning."""
+    models = schema["$defs"]
+    nested: set[str] = set()
+    parts = [JSON_HEAD, f"## A failure\n\n{_model('Failure', models, nested)}"]
+    for command, reply in schema["properties"].items():
+        parts.append(f"## ops {command}")
+        parts += [_reply(kind, models, nested) for kind in reply.get("anyOf", [reply])]
+    parts.append("## Parts\n\nObjects inside those above.")
+    described: dict[str, str] = {}
+    while rest := nested - described.keys():
+        described |= {name: _model(name, models, nested) for name in rest}
+    parts += [f"### {name}\n\n{text}" for name, text in sorted(described.items())]
+    return "\n\n".join(parts) + "\n"
+
+
+def _reply(kind: dict[str, Any], models: dict[str, Any], nested: set[str]) -> str:
+    many = kind.get("type") == "array"
+    name = _name(kind["items"] if many else kind)
+    if name == "Config":
+        return "Every key of [space.toml](config.md) with the value in force."
+    return f"{'An array of these. ' if many else ''}{_model(name, models, nested)}"
+
+
+def _model(name: str, models: dict[str, Any], nested: set[str]) -> str:
+    """What an object is and a line for each key; what is inside it is added to `nested`."""
+    model = models[name]
+    text = str(model["description"]).replace("\n\n", " ")
+    if "properties" not in model:
+        return text
+    rows = ["| key | type | |", "|---|---|---|"]
+    for key, value in model["properties"].items():
+        rows.append(f"| `{key}` | {_kind(value, nested)} | {value.get('description', '')} |")
+    return f"{text}\n\n" + "\n".join(rows)
+
+
+def _kind(value: dict[str, Any], nested: set[str]) -> str:
+    """A type in JSON's words."""
+    if name := _name(value):
+        nested.add(name)
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in value:
+        return " or ".join(_kind(kind, nested) for kind in value["anyOf"])
+    if choices := value.get("enum") or ([value["const"]] if "const" in value else []):
+        return " or ".join(f"`{json.dumps(choice)}`" for choice in choices)
+    if inner := value.get("items") or value.get("additionalProperties"):
+        return f"{value['type']} of {_kind(inner, nested)}"
+    plain = {"boolean": "true or false"}.get(value["type"], str(value["type"]))
+    return f"{plain}, a time in ISO 8601" if value.get("format") == "date-time" else plain
+
+
+def _name(value: dict[str, Any]) -> str:
+    return str(value.get("$ref", "")).rpartition("/")[2]
 
 
 def metrics_page() -> str:
