@@ -26,7 +26,7 @@ class OpsError(Exception):
 
     `message` says what happened, `cause` why it probably did, `next_step` what to run or change,
     `log_tail` the last lines of whatever failed, `aftermath` what was done about it meanwhile.
-    None of them ever holds a secret: adapters redact before they raise.
+    None of them holds a secret; `ops.redaction` hides those that somebody else's text brings in.
     """
 
     exit_code: Exit = Exit.UNEXPECTED

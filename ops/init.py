@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from ops.config import Space
+from ops.config import Config, Space
 from ops.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,26 +52,35 @@ max_inputs = 2048
 """
 
 
-def init(path: Path, repo_id: str) -> None:
-    """Write a new space.toml.
+def init(path: Path, repo_id: str, *, dry_run: bool = False) -> Config:
+    """Write a new space.toml; returns what it says.
 
     Raises:
         ConfigError: there is one already, or the name is none.
     """
     try:
-        Space(repo_id=repo_id)
+        config = Config(space=Space(repo_id=repo_id))
     except ValidationError as error:
         raise ConfigError(
             f"{repo_id!r} is no name for a Space.",
             cause="A name has letters, digits, '-', '_' and '.', and may follow an owner and '/'.",
             next_step="Choose another: ops init my-embeddings.",
         ) from error
+    if path.exists():
+        raise _exists(path)
+    if dry_run:
+        return config
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(_TEXT.format(repo_id=repo_id))
     except FileExistsError as error:
-        raise ConfigError(
-            f"{path} exists already.", next_step="Edit it, or name another with --config."
-        ) from error
+        raise _exists(path) from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}.") from error
+    return config
+
+
+def _exists(path: Path) -> ConfigError:
+    return ConfigError(
+        f"{path} exists already.", next_step="Edit it, or name another with --config."
+    )

@@ -205,7 +205,8 @@ class Output:
     def error(self, error: OpsError) -> None:
         """What happened, why, and what to do; as JSON on stdout with --json."""
         if self.as_json:
-            self.result("", {"error": _error_data(error)})
+            # On one line, which may be the last of a result that has an object a line.
+            self.line("", {"error": _error_data(error)})
             return
         for line in error.log_tail:
             self._err.print(Text(f"  {line}", style="dim"))

@@ -13,6 +13,7 @@ import httpx2
 from pydantic import TypeAdapter
 
 from ops.errors import ConfigError, TimedOut, Unhealthy
+from ops.redaction import hide
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,10 @@ class Access:
 
     hub_token: str | None = field(default=None, repr=False)
     app_key: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        hide(self.hub_token)
+        hide(self.app_key)
 
     def headers(self, *, in_authorization: bool = False) -> dict[str, str]:
         """The headers that carry them.

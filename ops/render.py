@@ -81,8 +81,8 @@ def render(config: Config, templates: Path = _TEMPLATES) -> Tree:
     return dict(sorted(tree.items()))
 
 
-def write(tree: Mapping[str, bytes], folder: Path) -> tuple[str, ...]:
-    """Write a tree to a folder; returns the paths that were new or changed.
+def write(tree: Mapping[str, bytes], folder: Path, *, dry_run: bool = False) -> tuple[str, ...]:
+    """Write a tree to a folder; returns the paths that were new or changed, or would be.
 
     Files of a server version before this one are removed from `space_app/`; nothing else is.
 
@@ -95,14 +95,17 @@ def write(tree: Mapping[str, bytes], folder: Path) -> tuple[str, ...]:
             next_step="Name an empty or a new folder with --out.",
         )
     difference = compare(tree, folder)
-    for path in (*difference.missing, *difference.changed):
+    written = tuple(sorted((*difference.missing, *difference.changed)))
+    if dry_run:
+        return written
+    for path in written:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(tree[path])
     for path in difference.extra:
         if path.startswith("space_app/"):
             (folder / path).unlink()
-    return tuple(sorted((*difference.missing, *difference.changed)))
+    return written
 
 
 def compare(tree: Mapping[str, bytes], folder: Path) -> Difference:

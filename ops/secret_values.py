@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ops.errors import ConfigError
+from ops.redaction import hide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,6 +46,7 @@ class SecretReader:
                 cause=f"{missing}.",
                 next_step=f"Set it, or change secrets.{name} in space.toml.",
             )
+        hide(value)
         return value
 
     def _read_file(self, name: str, path: Path) -> str:

@@ -120,8 +120,8 @@ def workflow(job: Job) -> Workflow:
     return Workflow(_MARK + _checksum(body) + "\n" + body, secrets)
 
 
-def write(path: Path, text: str, *, overwrite: bool) -> bool:
-    """Write the workflow; returns whether that changed anything.
+def write(path: Path, text: str, *, overwrite: bool, dry_run: bool = False) -> bool:
+    """Write the workflow; returns whether that changed anything, or would.
 
     Raises:
         ConfigError: there is a file that was not written here, or was edited since; `overwrite`
@@ -140,6 +140,8 @@ def write(path: Path, text: str, *, overwrite: bool) -> bool:
             f"{path} is there, and is not as `ops init --github-actions` wrote it.",
             next_step="Rename it, or replace it on purpose: ops --yes init --github-actions.",
         )
+    if dry_run:
+        return True
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

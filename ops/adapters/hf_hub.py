@@ -32,6 +32,7 @@ from huggingface_hub.utils._http import hf_raise_for_status
 from ops.adapters.hang_up import HangUp
 from ops.adapters.retries import OneTry, Retries
 from ops.errors import ConfigError, Conflict, HubUnreachable, NotAllowed, OpsError
+from ops.redaction import hide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -146,7 +147,7 @@ def stored_token() -> str | None:
     huggingface_hub.set_client_factory(_client)
     doing = "exchange the job's identity for a token"
     try:
-        return huggingface_hub.get_token()
+        token = huggingface_hub.get_token()
     except OIDCError as error:
         raise NotAllowed(
             f"Could not {doing}: the job has none.",
@@ -166,6 +167,8 @@ def stored_token() -> str | None:
         ) from error
     except httpx2.TransportError as error:
         raise _unreachable(doing, default_endpoint(), error) from error
+    hide(token)
+    return token
 
 
 def default_endpoint() -> str:
@@ -185,6 +188,7 @@ class Hub:
         huggingface_hub.set_client_factory(_client)
         self.endpoint = endpoint.rstrip("/")
         self.token = token
+        hide(token)
         self._retries = retries or Retries()
         self._api = HfApi(endpoint=self.endpoint, token=token or False, library_name=_LIBRARY)
 

@@ -15,12 +15,11 @@ import click
 from ops import __version__
 from ops.cli import author, hub, local, named, release, run, settings, use
 from ops.cli.context import INTERRUPTED, Globals
-from ops.errors import OpsError
+from ops.errors import ConfigError, OpsError
+from ops.redaction import redact_output
 
 if TYPE_CHECKING:
     from types import FrameType
-
-    from ops.output import Output
 
 
 class _Cli(click.Group):
@@ -30,14 +29,36 @@ class _Cli(click.Group):
         try:
             return super().invoke(ctx)
         except OpsError as error:
-            output: Output = ctx.obj.output
-            output.error(error)
-            if output.verbose:
-                traceback.print_exception(error)
-            ctx.exit(error.exit_code)
+            _fail(ctx, error, error)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
+        except click.UsageError as error:
+            if not ctx.params["as_json"]:
+                raise
+            next_step = f"{error.ctx.command_path} --help" if error.ctx is not None else None
+            _fail(ctx, ConfigError(error.format_message(), next_step=next_step), error)
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+            raise
+        except Exception as error:  # noqa: BLE001 -- a mistake in ops is a failure like any other
+            _fail(ctx, _unexpected(error), error)
+
+
+def _fail(ctx: click.Context, error: OpsError, raised: Exception) -> NoReturn:
+    from ops.output import Output
+
+    Output(as_json=ctx.params["as_json"]).error(error)
+    if ctx.params["verbose"]:
+        traceback.print_exception(raised)
+    ctx.exit(error.exit_code)
+
+
+def _unexpected(error: Exception) -> OpsError:
+    return OpsError(
+        f"Unexpected: {type(error).__name__}: {error}",
+        cause="This is most likely a mistake in ops.",
+        next_step="Run it again as ops -v ..., and report the traceback.",
+    )
 
 
 @click.group(
@@ -119,4 +140,5 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 def main() -> None:
     """Run the command line; a SIGTERM cleans up as Ctrl-C does."""
     signal.signal(signal.SIGTERM, _interrupt)
+    redact_output()
     cli(prog_name="ops")

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ops.cli.context import Globals, hub, pass_globals
+from ops.cli.context import UNTOUCHED, Globals, dry_run, hub, pass_globals
 from ops.errors import ConfigError, Exit
 
 if TYPE_CHECKING:
+    from ops.config import Config
     from ops.workflow import Toolkit
 
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     metavar="OWNER/NAME@REF",
     help="Where on GitHub the workflow gets ops from; by default where this one is from.",
 )
+@dry_run
 @pass_globals
 def init(
     options: Globals,
@@ -38,6 +40,7 @@ def init(
     *,
     github_actions: bool,
     oidc: bool,
+    dry_run: bool,
 ) -> None:
     """Write a commented space.toml for a Space called NAME.
 
@@ -53,26 +56,39 @@ def init(
             raise click.UsageError("--oidc and --toolkit belong to --github-actions.")
         if repo_id is None:
             raise click.UsageError("Missing argument NAME: ops init my-embeddings.")
-    kept = github_actions and options.config_path.exists()
-    if repo_id is not None and not (kept and options.config().space.repo_id == repo_id):
+    path = options.config_path
+    config = options.config() if github_actions and path.exists() else None
+    new = config is None or repo_id not in (None, config.space.repo_id)
+    if repo_id is not None and new:
+        if options.environment is not None:
+            raise click.UsageError(f"A new {path} has no environment {options.environment!r}.")
         from ops.init import init as write_config
 
-        write_config(options.config_path, repo_id)
-        kept = False
+        config = write_config(path, repo_id, dry_run=dry_run)
     if github_actions:
-        _init_workflow(options, toolkit_name, oidc=oidc, config_kept=kept)
+        _init_workflow(
+            options, config or options.config(), toolkit_name, oidc=oidc, new=new, dry_run=dry_run
+        )
         return
-    text = f"Wrote {options.config_path}. Next: ops rehearse, then ops deploy."
-    options.output.result(text, {"path": str(options.config_path), "repo_id": repo_id})
+    if dry_run:
+        options.output.say(f"{path} would be written.")
+    text = UNTOUCHED if dry_run else f"Wrote {path}. Next: ops rehearse, then ops deploy."
+    options.output.result(text, {"path": str(path), "repo_id": repo_id, "dry_run": dry_run})
 
 
 def _init_workflow(
-    options: Globals, toolkit_name: str | None, *, oidc: bool, config_kept: bool
+    options: Globals,
+    config: Config,
+    toolkit_name: str | None,
+    *,
+    oidc: bool,
+    new: bool,
+    dry_run: bool,
 ) -> None:
+    """Write the workflow; `new` says whether space.toml was written with it."""
     from ops import workflow as verb
     from ops.adapters.git_checkout import top_folder
 
-    config = options.config()
     folder = options.config_path.resolve().parent
     top = top_folder(folder) or folder
     job = verb.Job(
@@ -84,9 +100,13 @@ def _init_workflow(
     )
     written = verb.workflow(job)
     path = top / verb.PLACE
-    changed = verb.write(path, written.text, overwrite=options.yes)
-    files = [path] if config_kept else [options.config_path, path]
-    lines = [f"Wrote {file}." for file in files] if changed else [f"{path} is up to date."]
+    changed = verb.write(path, written.text, overwrite=options.yes, dry_run=dry_run)
+    files = [options.config_path] * new + [path] * changed
+    if dry_run:
+        for file in files:
+            options.output.say(f"{file} would be written.")
+    lines = [UNTOUCHED] if dry_run else [f"Wrote {file}." for file in files]
+    lines += [] if changed else [f"{path} is up to date."]
     lines += [
         f"Set the secret {name} on GitHub: {about}." for name, about in written.secrets.items()
     ]
@@ -98,6 +118,7 @@ def _init_workflow(
             "workflow": str(path),
             "changed": changed,
             "secrets": written.secrets,
+            "dry_run": dry_run,
         },
     )
 
@@ -185,8 +206,9 @@ def config_schema(options: Globals) -> None:
     help="The folder to write to, or to compare with.",
 )
 @click.option("--check", is_flag=True, help="Write nothing; exit 3 when the folder differs.")
+@dry_run
 @pass_globals
-def render(options: Globals, out: Path, *, check: bool) -> None:
+def render(options: Globals, out: Path, *, check: bool, dry_run: bool) -> None:
     """Render the Space's repository from space.toml.
 
     \b
@@ -197,9 +219,13 @@ def render(options: Globals, out: Path, *, check: bool) -> None:
 
     tree = verb.render(options.config())
     if not check:
-        written = verb.write(tree, out)
+        written = verb.write(tree, out, dry_run=dry_run)
         text = f"{out}: {len(tree)} files, {len(written)} of them new or changed."
-        options.output.result(text, {"folder": str(out), "files": list(tree), "written": written})
+        if dry_run:
+            options.output.say(text)
+            text = UNTOUCHED
+        data = {"folder": str(out), "files": list(tree), "written": written, "dry_run": dry_run}
+        options.output.result(text, data)
         return
     difference = verb.compare(tree, out)
     lines = [f"  {kind}: {p}" for kind, paths in asdict(difference).items() for p in paths]

@@ -57,6 +57,9 @@ pass_globals = click.make_pass_decorator(Globals)
 
 dry_run = click.option("--dry-run", is_flag=True, help="Say what would happen, touch nothing.")
 
+UNTOUCHED = "Nothing was touched: --dry-run."
+"""The result of a dry run for people, after what would have happened."""
+
 
 def confirm(options: Globals, question: str) -> None:
     """Ask, unless --yes was given; a no ends the command.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from ops.cli.context import Globals, needs_extra, pass_globals
+from ops.cli.context import UNTOUCHED, Globals, dry_run, needs_extra, pass_globals
 from ops.cli.here import choose_runner, mirrors, models, runner, wait_for_interrupt
 
 if TYPE_CHECKING:
@@ -309,8 +309,9 @@ def _tell(
 
 @hub.command("reset")
 @data
+@dry_run
 @pass_globals
-def reset(options: Globals, data: Path) -> None:
+def reset(options: Globals, data: Path, *, dry_run: bool) -> None:
     """Delete everything that a Hub keeps in its data folder.
 
     Asks for the folder's name unless --yes is given. Refuses while a Hub serves the folder.
@@ -321,14 +322,18 @@ def reset(options: Globals, data: Path) -> None:
     with needs_extra("hub"):
         from ops.hub import data_folder
 
-    data_folder.require_hub(data)
+    data_folder.require_idle(data)
+    if dry_run:
+        options.output.say(f"All repositories and tokens in {data} go.")
+        options.output.result(UNTOUCHED, {"deleted": str(data), "dry_run": True})
+        return
     if not options.yes:
         name = data.resolve().name
         typed = click.prompt(f"All repositories and tokens in {data} go. Type {name}", err=True)
         if typed != name:
             raise click.UsageError(f"{typed!r} is not {name!r}: nothing was deleted.")
     data_folder.reset(data)
-    options.output.result(f"Deleted {data}.", {"deleted": str(data)})
+    options.output.result(f"Deleted {data}.", {"deleted": str(data), "dry_run": False})
 
 
 @hub.group("fault")

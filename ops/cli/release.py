@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ops.cli.context import Globals, confirm, dry_run, hub, pass_globals
+from ops.cli.context import UNTOUCHED, Globals, confirm, dry_run, hub, pass_globals
 from ops.errors import Exit
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _dry_run_ends(options: Globals) -> Iterator[None]:
     try:
         yield
     except _Looked:
-        options.output.result("Nothing was touched: --dry-run.", {"dry_run": True})
+        options.output.result(UNTOUCHED, {"dry_run": True})
 
 
 @click.command()

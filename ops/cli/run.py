@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ops.cli.context import Globals, dry_run, hub, pass_globals, until_interrupted
+from ops.cli.context import UNTOUCHED, Globals, dry_run, hub, pass_globals, until_interrupted
 from ops.errors import ConfigError
 
 if TYPE_CHECKING:
     from ops.adapters.hf_hub import LogLine
     from ops.destroy import Doomed
-
-_UNTOUCHED = "Nothing was touched: --dry-run."
 
 
 @click.command()
@@ -135,7 +133,7 @@ def restart(options: Globals, *, factory: bool, no_wait: bool, dry_run: bool) ->
         dry_run=dry_run,
     )
     if dry_run:
-        text = _UNTOUCHED
+        text = UNTOUCHED
     elif done.seconds is None:
         text = f"{done.repo_id} is being restarted; ops status shows what becomes of it."
     else:
@@ -159,7 +157,7 @@ def pause(options: Globals, *, dry_run: bool) -> None:
     done = verb.pause(
         hub(), options.config().space.repo_id, say=options.output.say, dry_run=dry_run
     )
-    text = _UNTOUCHED if dry_run else f"{done.repo_id} is {done.stage_after}."
+    text = UNTOUCHED if dry_run else f"{done.repo_id} is {done.stage_after}."
     options.output.result(text, _data(done, dry_run=dry_run))
 
 
@@ -184,7 +182,7 @@ def wake(options: Globals, *, dry_run: bool) -> None:
         show=options.output.waiting,
         dry_run=dry_run,
     )
-    text = _UNTOUCHED
+    text = UNTOUCHED
     if done.seconds is not None:
         text = f"{done.repo_id} answers after {done.seconds:.0f} s: {done.url}"
     options.output.result(text, _data(done, dry_run=dry_run))
@@ -233,7 +231,7 @@ def destroy(options: Globals, name: str | None, *, dry_run: bool) -> None:
         options.output.say(line)
     if not dry_run:
         verb.destroy(target, found, named=_typed_name(options, name, found))
-    text = _UNTOUCHED if dry_run else f"{found.repo_id} is destroyed."
+    text = UNTOUCHED if dry_run else f"{found.repo_id} is destroyed."
     options.output.result(text, _data(found, dry_run=dry_run) | {"destroyed": not dry_run})
 
 

@@ -36,6 +36,15 @@ class Held:
 def hold(data: Path) -> Held:
     """Take a folder for a Hub, making it when it is not there; raises FolderInUse."""
     data.mkdir(parents=True, exist_ok=True)
+    file = _locked(data)
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return Held(file)
+
+
+def _locked(data: Path) -> TextIO:
+    """The open lock file, which is locked until it is closed; raises FolderInUse."""
     file = (data / LOCK).open("a+", encoding="ascii")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,10 +56,7 @@ def hold(data: Path) -> Held:
             f"A Hub serves {data} already (process {holder}).",
             next_step="End it first, or give another folder with --data.",
         ) from error
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
-    return Held(file)
+    return file
 
 
 def kept_token(data: Path, name: str, role: Role) -> str:
@@ -97,6 +103,12 @@ def require_hub(data: Path) -> None:
             f"{data} is not a Hub's folder: it has no {LOCK}.",
             next_step="Give the folder of ops hub serve with --data.",
         )
+
+
+def require_idle(data: Path) -> None:
+    """Raise ConfigError unless the folder is a Hub's, FolderInUse while one serves it."""
+    require_hub(data)
+    _locked(data).close()
 
 
 def reset(data: Path) -> None:
