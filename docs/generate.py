@@ -29,7 +29,7 @@ JSON_HEAD = """\
 # What --json prints
 
 Generated from `ops/replies.py` by `make fix`: change that, not this page. As a JSON Schema it is
-[json.schema.json](json.schema.json), with a property for each command.
+[json.schema.json](json.schema.json): `#/$defs/ops plan` is what `ops plan` prints, and so on.
 
 With `ops --json COMMAND`, stdout is one JSON document: the result, or [what failed](#a-failure).
 Whatever is said meanwhile goes to stderr. Two print any number of objects, each on a line of its
@@ -162,12 +162,12 @@ def replies_schema() -> dict[str, Any]:
     schemas, definitions = TypeAdapter.json_schemas(
         [(name, "validation", TypeAdapter(kind)) for name, kind in kinds.items()]
     )
+    commands = {f"ops {name}": schemas[name, "validation"] for name in REPLIES}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "What `ops --json` prints",
-        "description": "A property for each command; whatever fails prints #/$defs/Failure.",
-        "properties": {name: schemas[name, "validation"] for name in REPLIES},
-        **definitions,
+        "description": "#/$defs/ops plan and so on; whatever fails prints #/$defs/Failure.",
+        "$defs": commands | definitions["$defs"],
     }
 
 
@@ -176,7 +176,8 @@ def json_page(schema: dict[str, Any]) -> str:
     models = schema["$defs"]
     nested: set[str] = set()
     parts = [JSON_HEAD, f"## A failure\n\n{_model('Failure', models, nested)}"]
-    for command, reply in schema["properties"].items():
+    for command in REPLIES:
+        reply = models[f"ops {command}"]
         parts.append(f"## ops {command}")
         parts += [_reply(kind, models, nested) for kind in reply.get("anyOf", [reply])]
     parts.append("## Parts\n\nObjects inside those above.")

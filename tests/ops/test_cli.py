@@ -14,6 +14,7 @@ import pytest
 from fakes.embedding_server import APP_KEY, Fault, Served, embedding_app
 from fakes.runner import FakeRunner
 from hub_world import READ, SPACE, WRITE, hub_world
+from running_ops import promised
 
 from ops.cli import cli
 
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parents[2]
 HEAVY = {"docker", "git", "huggingface_hub", "httpx2", "jinja2", "pydantic", "rich", "starlette"}
+
+LOOKS_ONLY = {
+    *("config show", "config validate", "config schema", "doctor", "plan", "releases"),
+    *("status", "logs", "open", "connect", "bench", "hub fault list"),
+}
+ON_THIS_MACHINE_ONLY = {
+    *("build", "smoke-test", "rehearse", "hub serve", "hub fault add", "hub fault clear")
+}
+"""What these do is the try itself; nothing of a user's is written over."""
 
 
 def run(
@@ -48,6 +58,12 @@ def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[s
         yield " ".join((*path, name)), command
         if isinstance(command, click.Group):
             yield from commands(command, (*path, name))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 @pytest.fixture
@@ -125,6 +141,54 @@ def test_init_validate_and_render(tmp_path: Path) -> None:
     assert "changed: Dockerfile" in done.stdout
 
 
+def test_what_writes_can_be_tried_without() -> None:
+    """Each command has --dry-run, but those that only look, and those that are a try themselves."""
+    lacking = {
+        name
+        for name, command in commands(cli)
+        if not isinstance(command, click.Group)
+        and "--dry-run" not in {opt for parameter in command.params for opt in parameter.opts}
+    }
+    assert lacking == LOOKS_ONLY | ON_THIS_MACHINE_ONLY
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--config new.toml init me/new",
+        "init --github-actions --toolkit me/tool@main",
+        "--config new.toml init me/new --github-actions --toolkit me/tool@main",
+        "render",
+        "render --out rendered",
+        "hub reset --data hub",
+    ],
+)
+def test_a_dry_run_writes_nothing(folder: Path, line: str) -> None:
+    """Every file stays as it is and none is added; without --dry-run that is not so."""
+    (folder / "hub").mkdir()
+    (folder / "hub" / "hub.lock").write_text("1\n")
+    (folder / "rendered").mkdir()
+    (folder / "rendered" / "model.toml").write_text("old")
+    before = files(folder)
+    tried = run("--yes", *line.split(), "--dry-run", folder=folder)
+    assert (tried.returncode, tried.stdout.splitlines()[0]) == (
+        0,
+        "Nothing was touched: --dry-run.",
+    ), tried.stderr
+    assert files(folder) == before
+    assert run("--yes", *line.split(), folder=folder).returncode == 0
+    assert files(folder) != before
+
+
+@pytest.mark.parametrize("line", ["init me/app", "--env staging --config new.toml init me/new"])
+def test_a_dry_run_fails_as_the_real_one(folder: Path, line: str) -> None:
+    """What cannot be done is found before anything would be written."""
+    before = files(folder)
+    for options in (["--dry-run"], []):
+        assert run(*line.split(), *options, folder=folder).returncode == 2
+        assert files(folder) == before
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -147,7 +211,7 @@ def test_deploy_and_status(folder: Path, world: World) -> None:
     env = hub_environment(world) | {"KEYS": f"mem0={APP_KEY}"}
     deployed = run("--json", "--yes", "deploy", folder=folder, env=env)
     assert deployed.returncode == 0, deployed.stderr
-    report = json.loads(deployed.stdout)
+    report = promised("deploy", deployed.stdout)
     assert (report["repo_id"], report["release"]) == (SPACE, "release-1")
     status = run("--json", "status", folder=folder, env=env)
     assert status.returncode == 0
@@ -175,7 +239,7 @@ def test_a_release_is_listed_and_put_back(folder: Path, world: World) -> None:
     assert "~ README.md" in looked.stderr
     assert looked.stdout == "Nothing was touched: --dry-run.\n"
     done = run("--yes", "--json", "rollback", "1", folder=folder, env=env)
-    assert json.loads(done.stdout)["release"] == "release-3"
+    assert promised("rollback", done.stdout)["release"] == "release-3"
     assert run("plan", "--exit-code", folder=folder, env=env).returncode == 3
 
 
