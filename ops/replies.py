@@ -390,6 +390,27 @@ class Deployed(_Reply):
     """The proof; null when there was nothing to do."""
 
 
+class Cloned(_Reply):
+    """A git working copy of the Space."""
+
+    repo_id: str
+    folder: str
+
+    remote: str
+    """What git pulls from and pushes to; there is no token in it."""
+
+    commit: str
+    """Its newest commit."""
+
+    tags: list[str]
+
+    pointers: list[str]
+    """Large files whose content is missing, because git-lfs is."""
+
+    dry_run: bool
+    """Whether nothing was cloned."""
+
+
 class ReleaseSettings(_Reply):
     """The settings at a release."""
 
@@ -500,11 +521,20 @@ class Status(_Reply):
     cost_per_month: float | None
     """Dollars for a month without sleep."""
 
+    running_since: str | None
+    """In ISO 8601: the first line of the log of the app that runs; null where there is none."""
+
+    cost_this_month: float | None
+    """Dollars since then in this month (UTC), without what ran earlier."""
+
     release: str | None
     """The last release."""
 
     release_commit: str | None
     """The commit of that."""
+
+    release_time: str | None
+    """In ISO 8601: when it was proven; null where no record of it is kept."""
 
 
 class LogLine(_Reply):
@@ -591,6 +621,71 @@ class Destroyed(_Changed):
     destroyed: bool
 
 
+class Setting(_Reply):
+    """A setting on the Hub or in space.toml."""
+
+    field: Literal["visibility", "hardware", "sleep time", "variable", "secret"]
+
+    name: str
+    """A variable's or a secret's name; empty for the others."""
+
+    value: str | None
+    """What the Hub has; null for a secret. Sleep times are seconds."""
+
+    set_at: str | None
+    """In ISO 8601: when a secret was set."""
+
+    wanted: str | None
+    """What space.toml says; of a secret, where its value comes from."""
+
+    verdict: Literal["agrees", "differs", "not in space.toml", "not on the Hub", "not known"]
+    """How the two compare; not known of a secret whose value is not here, or was set elsewhere."""
+
+
+class NamedSettings(_Reply):
+    """The secrets, or the variables, that the Hub has."""
+
+    repo_id: str
+    settings: list[Setting]
+
+
+class Settings(NamedSettings):
+    """All settings."""
+
+    stage: str
+    """The Hub's name for what the Space is doing."""
+
+    cost_per_hour: float | None
+    """Dollars while it runs; null where the Hub tells no price."""
+
+    cost_per_month: float | None
+    """Dollars for a month without sleep."""
+
+
+class SettingsChanged(_Reply):
+    """What became of a change."""
+
+    repo_id: str
+
+    url: str
+    """The app's own address."""
+
+    changes: list[SettingChange]
+    """What was written to the Hub, or would be."""
+
+    unchanged: list[str]
+    """What was so already."""
+
+    saved: str | None
+    """The space.toml that was written, or would be."""
+
+    seconds: float | None
+    """How long it took to answer again; null when that was not waited for."""
+
+    dry_run: bool
+    """Whether nothing was touched."""
+
+
 class ClientListed(_Reply):
     """Without a client: one of those that there are."""
 
@@ -666,6 +761,7 @@ REPLIES: dict[str, Any] = {
     "deploy": Deployed | DryRun,
     "releases": Releases,
     "rollback": Deployed | DryRun,
+    "clone": Cloned,
     "status": Status,
     "logs": LogLine,
     "restart": Restarted,
@@ -673,6 +769,18 @@ REPLIES: dict[str, Any] = {
     "wake": Woken,
     "open": Opened,
     "destroy": Destroyed,
+    "settings show": Settings,
+    "settings hardware": SettingsChanged,
+    "settings sleep-time": SettingsChanged,
+    "settings visibility": SettingsChanged,
+    "settings secrets list": NamedSettings,
+    "settings secrets set": SettingsChanged,
+    "settings secrets unset": SettingsChanged,
+    "settings secrets import": SettingsChanged,
+    "settings variables list": NamedSettings,
+    "settings variables set": SettingsChanged,
+    "settings variables unset": SettingsChanged,
+    "settings variables import": SettingsChanged,
     "connect": list[ClientListed] | Connected | Tried,
 }
 """What each command prints by its full name: one document, or one of several.

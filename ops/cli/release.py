@@ -246,5 +246,5 @@ def clone(options: Globals, folder: pathlib.Path, *, dry_run: bool) -> None:
         say=options.output.say,
         dry_run=dry_run,
     )
-    text = "Nothing was touched: --dry-run." if dry_run else f"{done.repo_id} is in {folder}."
+    text = UNTOUCHED if dry_run else f"{done.repo_id} is in {folder}."
     options.output.result(text, {**asdict(done), "dry_run": dry_run})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ops.cli.context import Globals, confirm, dry_run, hub, pass_globals
+from ops.cli.context import UNTOUCHED, Globals, confirm, dry_run, hub, pass_globals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,7 +134,7 @@ def change(options: Globals, how: How, carry_out: Callable[[Writer], Changed]) -
     """Do it, and say what became of it."""
     done = carry_out(_writer(options, how))
     if how.dry_run:
-        text = "Nothing was touched: --dry-run."
+        text = UNTOUCHED
     elif done.seconds is not None:
         text = f"{done.repo_id} answers again after {done.seconds:.0f} s: {done.url}"
     elif done.changes:

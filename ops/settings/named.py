@@ -11,6 +11,7 @@ from ops.config_edit import Edit
 from ops.errors import ConfigError
 from ops.given_values import find_secret, require_name
 from ops.plan import SettingChange
+from ops.redaction import hide
 from ops.settings.change import Proposed, Step
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def set_secrets(
     for one in given:
         if not one.value:
             raise ConfigError(f"The secret {one.name} ({one.where}) has no value.")
+        hide(one.value)
     space = writer.space()
     hub, repo_id, written = writer.hub, space.repo_id, writer.written(space)
     values = {one.name: one.value for one in given}

@@ -29,6 +29,7 @@ HEAVY = {"docker", "git", "huggingface_hub", "httpx2", "jinja2", "pydantic", "ri
 LOOKS_ONLY = {
     *("config show", "config validate", "config schema", "doctor", "plan", "releases"),
     *("status", "logs", "open", "connect", "bench", "hub fault list"),
+    *("settings show", "settings secrets list", "settings variables list"),
 }
 ON_THIS_MACHINE_ONLY = {
     *("build", "smoke-test", "rehearse", "hub serve", "hub fault add", "hub fault clear")

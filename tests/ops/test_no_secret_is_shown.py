@@ -17,7 +17,7 @@ from fakes.embedding_server import APP_KEY
 from fakes.runner import FakeRunner
 from git import Repo
 from hub_world import READ
-from running_ops import run
+from running_ops import promised_failure, run
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -217,6 +217,8 @@ def test_an_answer_that_repeats_the_request_is_not_shown_whole(place: Place, kin
     for done in place.both_ways("plan", "wake", HF_ENDPOINT=url):
         assert done.returncode
         assert HIDDEN in done.stdout + done.stderr, done
+        if done.stdout:
+            assert promised_failure(done.stdout)["exit_code"] == done.returncode
 
 
 def test_a_write_that_is_refused_is_not_shown_whole(place: Place) -> None:

@@ -134,7 +134,19 @@ def _releases(machine: Machine, world: World) -> None:
 
 
 def _runs(machine: Machine) -> None:
-    machine.at_once("status", "logs", "open", "restart --dry-run")
+    (machine.folder / "public.env").write_text("GREETING=hello\n")
+    (machine.folder / "secret.env").write_text("OTHER_KEY=its-value\n")
+    machine.at_once("status", "logs", "open", "restart --dry-run", "clone copy", "settings show")
+    machine.ops("settings variables set --no-wait GREETING=hello")
+    machine.ops("settings hardware --no-wait cpu-upgrade")
+    machine.at_once(
+        *("settings secrets list", "settings variables list"),
+        *("settings sleep-time --dry-run 2d", "settings visibility --dry-run public"),
+        "settings variables unset --dry-run GREETING",
+        "settings secrets set --dry-run --save EMBED_API_KEYS --from-env KEYS",
+        "settings secrets unset --dry-run EMBED_API_KEYS",
+        *("settings secrets import --dry-run secret.env", "settings variables import public.env"),
+    )
     machine.ops("pause")
     machine.ops("wake")
 
