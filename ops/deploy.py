@@ -15,6 +15,7 @@ from ops import __version__, doctor
 from ops.adapters import git_space
 from ops.apply import Applied, Job, carry_out
 from ops.plan import make_plan, of_config
+from ops.redaction import hide
 from ops.render import render
 from ops.watch import Patience
 from ops.written import Written, default_path
@@ -103,6 +104,9 @@ def _commit(hub: Hub, via: Literal["api", "git"]) -> Commit:
 
 
 def first_key(secrets: Mapping[str, str]) -> str | None:
-    """The first of the app's own keys, without its name."""
-    keys = re.split(r"[,\n]", secrets.get(API_KEYS, ""))
-    return keys[0].strip().rpartition("=")[2] or None
+    """The first of the app's own keys, without its name; none of them is printed from now on."""
+    named = re.split(r"[,\n]", secrets.get(API_KEYS, ""))
+    keys = [key.strip().rpartition("=")[2] for key in named]
+    for key in keys:
+        hide(key)
+    return keys[0] or None

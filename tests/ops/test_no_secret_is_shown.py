@@ -133,6 +133,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     (hub_folder / "model").mkdir()
     (hub_folder / "model" / "config.json").write_text("{}")
     (folder / "other").write_text(IN_FILE)
+    (folder / "other.env").write_text("ANOTHER=planted-in-an-env-file\n")
     Repo.init(folder).close()
     users = [User("me", {TOKEN: "write", READ: "read"})]
     mirrors = {"BAAI/bge-base-en-v1.5": hub_folder / "model"}
@@ -179,6 +180,8 @@ def test_what_goes_well_shows_none(place: Place) -> None:
         *("render", "plan", "status", "logs", "logs --build", "releases", "open"),
         *("rollback --dry-run 1", "restart --dry-run", "destroy --dry-run", "hub fault list"),
         *("connect curl", "connect python --check", "init --github-actions --toolkit a/b@c"),
+        *("settings show", "settings secrets set FROM_ENVIRONMENT --from-env ONE", "clone copy"),
+        "settings secrets import --dry-run other.env",
         *("--json plan", "--json config show", "--json connect python --check", "--json releases"),
     )
     for done in place.at_once(*(f"-v {command}" for command in commands)):
@@ -188,12 +191,12 @@ def test_what_goes_well_shows_none(place: Place) -> None:
 
 def test_files_hold_none(place: Place) -> None:
     """Neither the rendered Space, nor what is kept on this machine, nor git's config."""
-    place.ops("render")
+    place.at_once("render", "clone copy")
     kept = [path for path in place.folder.rglob("*") if path.is_file()]
     names = {path.relative_to(place.folder).parts[0] for path in kept}
-    assert names >= {"build", "state", ".git", "space.toml"}
+    assert names >= {"build", "state", ".git", "copy", "space.toml"}
     holding = [path for path in kept if SECRET.search(path.read_bytes().decode(errors="replace"))]
-    assert holding == [place.folder / "other"]
+    assert {path.name for path in holding} == {"other", "other.env"}
 
 
 def test_a_token_that_is_refused_is_not_shown(place: Place) -> None:
@@ -224,7 +227,8 @@ def test_an_answer_that_repeats_the_request_is_not_shown_whole(place: Place, kin
 def test_a_write_that_is_refused_is_not_shown_whole(place: Place) -> None:
     """Among what the Hub repeats is the very value that was to be set."""
     url = f"{place.indiscreet}/writes"
-    for done in place.both_ways("deploy", HF_ENDPOINT=url, ONE="planted-later"):
+    commands = ("deploy", "settings secrets set FROM_ENVIRONMENT --from-env ONE")
+    for done in place.both_ways(*commands, HF_ENDPOINT=url, ONE="planted-later"):
         assert done.returncode == 1
         assert "the Hub answered 400" in done.stdout + done.stderr
         assert HIDDEN in done.stdout + done.stderr
@@ -246,8 +250,11 @@ def test_a_log_that_shows_secrets_is_not_passed_on(place: Place) -> None:
 
 
 def test_a_conflict_shows_none(place: Place) -> None:
-    """Somebody else was first: nothing of ours is in what is said of it."""
+    """Somebody else was first: nothing of ours is in what is said of it, nor what git is told."""
     place.write("A better one")
     place.ops("hub fault add conflict")
-    done = place.ops("-v deploy")
+    with _command_lines() as seen:
+        done = place.ops("-v deploy --via git")
     assert done.returncode == 10, done.stderr
+    assert any("git" in line and "push" in line for line in seen)
+    assert not any(SECRET.search(line) for line in seen)
