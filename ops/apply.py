@@ -103,7 +103,7 @@ def carry_out(
         try:
             error.aftermath = run.taken_back()
         except KeyboardInterrupt:
-            say(f"Interrupted while going back. {_GOES_ON}")
+            say(f"Interrupted while going back. {run.state()}")
             raise
         raise
     except OpsError as error:
@@ -133,6 +133,7 @@ class _Run:
         self._in_flight: str | None = None
         self._commit: str | None = None
         self._proven = False
+        self._back: _Run | None = None
 
     def through(self) -> Applied:
         """All steps."""
@@ -159,17 +160,24 @@ class _Run:
 
     def state(self) -> str:
         """What is on the Hub now, for whoever has to go on."""
+        parts = self.left()
+        if not parts:
+            return "Nothing was changed on the Hub."
+        return " ".join([*parts, _GOES_ON])
+
+    def left(self) -> list[str]:
+        """The same in sentences; none when nothing was changed."""
         parts = []
         if self._done:
             parts.append(f"Done on the Hub: {'; '.join(self._done)}.")
         if self._in_flight:
             parts.append(f"Whether this was done is not known: {self._in_flight}.")
-        if self._commit is not None and self._commit != self._base():
+        if self._commit is not None and (self._commit != self._base() or self._plan.unproven):
             found = "works, but is not recorded as a release" if self._proven else "is not proven"
             parts.append(f"Commit {self._commit[:8]} is on the Hub and {found}.")
-        if not parts:
-            return "Nothing was changed on the Hub."
-        return " ".join([*parts, _GOES_ON])
+        if self._back is not None:
+            parts += self._back.left()
+        return parts
 
     def taken_back(self) -> str:
         """Put the last release in the place of what does not work; returns how that went."""
@@ -177,15 +185,13 @@ class _Run:
         last = live.releases.last if live is not None else None
         if last is None:
             return f"There is no earlier release to go back to. {self.state()}"
-        if not (self._plan.files or self._plan.settings):
+        if not (self._plan.files or self._plan.settings or self._plan.unproven):
             return f"Nothing had been changed: {last.name} itself does not work any more."
         self._say(f"It does not work: going back to {last.name}")
         try:
             again = self._gone_back(last)
         except OpsError as second:
-            return (
-                f"Going back to {last.name} failed too: {second.message} {second.aftermath or ''}"
-            )
+            return f"Going back to {last.name} failed too: {second.message} {self.state()}"
         lost = [c.name for c in self._plan.settings if c.field == "secret" and c.kind != "add"]
         said = f"{self._plan.repo_id} is {last.name} again, proven as {again.release}."
         if lost:
@@ -212,12 +218,8 @@ class _Run:
             restores=last.restores or last.number,
             any_vectors=True,
         )
-        run = _Run(hub, plan, back, self._say, self._on_check, self._show)
-        try:
-            return run.through()
-        except OpsError as error:
-            error.aftermath = run.state()
-            raise
+        self._back = _Run(hub, plan, back, self._say, self._on_check, self._show)
+        return self._back.through()
 
     def _base(self) -> str | None:
         return self._plan.live.space.commit if self._plan.live is not None else None
