@@ -318,6 +318,20 @@ def test_a_hub_that_goes_away(world: World, deploy: Deploys, steps: tuple[Step, 
         assert_done_once(world, deploy(what), before)
 
 
+def test_what_is_left_is_said_again(world: World, deploy: Deploys, steps: tuple[Step, ...]) -> None:
+    """A second try that comes no further tells of what the first has pushed."""
+    what, before = deploy.wanted(), Before.of(world)
+    for step in steps:
+        if step.path.endswith(("/commit/main", "/commit/releases")):
+            world.hub.faults.add(parse(step.fault("outage when=after")))
+            with pytest.raises(OpsError) as caught:
+                deploy(what)
+            world.hub.faults.clear()
+    pushed = str(world.api.space_info(SPACE).sha)
+    assert f"Commit {pushed[:8]} is on the Hub" in str(caught.value.aftermath)
+    assert_done_once(world, deploy(what), before)
+
+
 def test_a_token_that_is_revoked_halfway(
     world: World, deploy: Deploys, steps: tuple[Step, ...]
 ) -> None:
@@ -444,6 +458,25 @@ def test_a_version_that_does_not_work_is_taken_back(
     assert now.commits == before.commits + 2
 
 
+def test_a_version_of_an_earlier_try_is_taken_back(
+    world: World, deploy: Deploys, steps: tuple[Step, ...]
+) -> None:
+    """One that was pushed, and lost sight of before it was proven, is not taken for a release."""
+    good = deploy(deploy.wanted())
+    what = deploy.wanted(title=BROKEN)
+    pushed = next(step for step in steps if "commit/main" in step.path)
+    world.hub.faults.add(parse(pushed.fault("outage when=after")))
+    with pytest.raises(OpsError):
+        deploy(what)
+    world.hub.faults.clear()
+    with pytest.raises(Unhealthy) as caught:
+        deploy(what)
+    assert f"is {good.release} again" in str(caught.value.aftermath)
+    running = str(world.wait_for_stage("RUNNING")["sha"])
+    hub = Hub(world.hub.endpoint, WRITE)
+    assert hub.files(SPACE, running) == hub.files(SPACE, good.commit)
+
+
 @dataclass
 class Stopped:
     """How a command ended that was stopped."""
@@ -490,14 +523,28 @@ def test_an_interrupted_deploy_says_where_it_is(
 ) -> None:
     """Ctrl-C or SIGTERM while a request waits for its reply: exit code 130, and it goes on.
 
-    A write is carried out all the same.
+    A write is carried out all the same. The last of them is one of the proof's.
     """
     signals = itertools.cycle([signal.SIGINT, signal.SIGTERM])
-    for step in turns(steps):
+    requests = [step.fault("hang when=after") for step in turns(steps)]
+    for fault in (*requests, "hang origin=space POST /embed"):
         what, before = deploy.wanted(), Before.of(world)
-        world.hub.faults.add(parse(step.fault("hang when=after")))
+        world.hub.faults.add(parse(fault))
         ended = stopped(world, deploy, what, next(signals))
         assert (ended.code, "Traceback" in ended.said) == (130, False), ended.said
         assert WRITE not in ended.said
         assert_told(world, before, ended.said)
         assert_done_once(world, deploy(what), before)
+
+
+def test_an_interrupted_way_back_says_where_it_is(world: World, deploy: Deploys) -> None:
+    """Ctrl-C while the release before is put back: what is there is said, and it goes on."""
+    what, before = deploy.wanted(title=BROKEN), Before.of(world)
+    world.hub.faults.add(parse(f"hang when=after skip=1 POST /api/spaces/{SPACE}/commit/main"))
+    ended = stopped(world, deploy, what, signal.SIGINT)
+    broken = world.api.list_repo_commits(SPACE, repo_type="space")[1].commit_id
+    assert (ended.code, "Traceback" in ended.said) == (130, False), ended.said
+    assert f"Commit {broken[:8]} is on the Hub and is not proven" in ended.said
+    assert_told(world, before, ended.said)
+    deployed = deploy(deploy.wanted())
+    assert world.wait_for_stage("RUNNING")["sha"] == deployed.commit
