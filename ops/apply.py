@@ -185,7 +185,8 @@ class _Run:
         last = live.releases.last if live is not None else None
         if last is None:
             return f"There is no earlier release to go back to. {self.state()}"
-        if not (self._plan.files or self._plan.settings or self._plan.unproven):
+        plan = self._plan
+        if not (plan.files or plan.settings or plan.unproven or plan.drift):
             return f"Nothing had been changed: {last.name} itself does not work any more."
         self._say(f"It does not work: going back to {last.name}")
         try:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from deploying import BROKEN, OTHER_VECTORS, SECRETS, app, config, deploy, hub_of
-from fakes.embedding_server import APP_KEY
+from fakes.embedding_server import APP_KEY, Fault, embedding_app
 from fakes.runner import FakeRunner
 from hub_world import FREE, OTHER, READ, SPACE, WRITE, hub_world
 
@@ -16,10 +16,11 @@ from ops.hub.fault_text import parse
 from ops.render import blob_ids, render
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from hub_world import World
+    from starlette.types import ASGIApp
 
     from ops.plan import Plan
 
@@ -253,6 +254,22 @@ def test_a_change_by_hand_is_proven_and_recorded(world: World) -> None:
     assert last is not None
     assert last.record is not None
     assert last.record.settings.variables == {"V": "2"}
+
+
+def test_a_setting_that_an_earlier_try_left_is_taken_back(world: World) -> None:
+    """What differs from the last release, though nothing is left to set, goes back to it."""
+
+    def by_variable(files: Mapping[str, str]) -> ASGIApp:
+        bad = world.api.get_space_variables(SPACE)["V"].value == "bad"
+        return embedding_app(Fault.UNNORMALISED) if bad else app(files)
+
+    deploy(world, config())
+    world.runner.app = by_variable
+    world.api.add_space_variable(SPACE, "V", "bad")
+    with pytest.raises(Unhealthy) as caught:
+        deploy(world, config(variables={"V": "bad"}))
+    assert "release-1 again" in str(caught.value.aftermath)
+    assert hub_of(world).variables(SPACE) == {"V": "1"}
 
 
 def test_other_vectors_are_not_taken_by_chance(world: World) -> None:
