@@ -46,12 +46,6 @@ class Failure(_Reply):
     error: Problem
 
 
-class DryRun(_Reply):
-    """The plan was shown on stderr, and nothing was touched; `ops plan` has it as JSON."""
-
-    dry_run: Literal[True]
-
-
 class InitConfig(_Reply):
     """A new space.toml."""
 
@@ -388,6 +382,15 @@ class Deployed(_Reply):
 
     report: SmokeTest | None
     """The proof; null when there was nothing to do."""
+
+
+class DryRun(_Reply):
+    """With --dry-run: what would be done, had anybody said yes; nothing was touched."""
+
+    dry_run: Literal[True]
+
+    plan: Plan
+    """As `ops plan` has it."""
 
 
 class Cloned(_Reply):

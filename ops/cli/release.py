@@ -152,7 +152,7 @@ def _approve(options: Globals, found: Plan, question: str, *, dry_run: bool) -> 
     for line in lines(found):
         options.output.say(line)
     if dry_run:
-        raise _Looked
+        raise _Looked(found)
     confirm(options, question)
 
 
@@ -169,13 +169,17 @@ def _proven(options: Globals, applied: Applied) -> None:
 class _Looked(Exception):
     """The plan was shown, and that was all."""
 
+    def __init__(self, plan: Plan):
+        super().__init__()
+        self.plan = plan
+
 
 @contextmanager
 def _dry_run_ends(options: Globals) -> Iterator[None]:
     try:
         yield
-    except _Looked:
-        options.output.result(UNTOUCHED, {"dry_run": True})
+    except _Looked as looked:
+        options.output.result(UNTOUCHED, {"dry_run": True, "plan": looked.plan.data()})
 
 
 @click.command()
