@@ -12,11 +12,13 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import site
 import subprocess
 import sys
 import time
+import tomllib
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -39,6 +41,9 @@ KEPT_BUILDS = 4
 _TAIL_LINES = 30
 _ABANDONED_AFTER = 24 * 3600
 _UNFINISHED = ".building-"
+_WHERE = "HF_ENDPOINT"
+"""Where a build gets its model from."""
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 _NEEDED = (
     "fastapi", "fastapi-swagger", "nncf", "numpy", "openvino", "orjson", "prometheus-client",
@@ -263,11 +268,21 @@ def _key(tree: Path, arguments: Mapping[str, str], python: _Python) -> str:
             if "__pycache__" not in path.parts
         },
         "environment": dict(read_dockerfile(tree / "Dockerfile").environment),
-        "arguments": dict(arguments),
+        "arguments": {
+            name: value
+            for name, value in arguments.items()
+            if name != _WHERE or not _is_pinned(tree / "model.toml")
+        },
         "python": python.version,
         "distributions": dict(python.distributions),
     }
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _is_pinned(model: Path) -> bool:
+    """Whether a model is one and the same wherever it comes from."""
+    revision = tomllib.loads(model.read_text(encoding="utf-8")).get("revision", "")
+    return _COMMIT.fullmatch(revision) is not None
 
 
 def _publish(built: Path, target: Path) -> None:

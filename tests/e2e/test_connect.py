@@ -59,12 +59,6 @@ class Rehearsed:
         )
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Builds of this file's rehearsals: the same model, made once."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @contextmanager
 def rehearsal(folder: Path, cache: Path, space_toml: str) -> Iterator[Rehearsed]:
     """A rehearsal that stays up inside the context."""

@@ -42,13 +42,13 @@ def command(arguments: list[str], *more: str) -> list[str]:
     return [sys.executable, "-m", "ops", *arguments, "--mirror", f"{MODEL}={MODEL_DIR}", *more]
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """Neither a token nor the caches of whoever runs the tests."""
+def environment(folder: Path, cache: Path | None = None) -> dict[str, str]:
+    """No token, and a cache of its own unless one is given, whoever runs the tests."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
     (folder / "tmp").mkdir()
     return kept | {
         "HF_HOME": str(folder / "hf"),
-        "XDG_CACHE_HOME": str(folder / "cache"),
+        "XDG_CACHE_HOME": str(cache or folder / "cache"),
         "TMPDIR": str(folder / "tmp"),
     }
 
@@ -95,14 +95,16 @@ def test_with_docker(arguments: list[str], tmp_path: Path) -> None:
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_it_stays_up_to_try_and_ends_with_ctrl_c(arguments: list[str], tmp_path: Path) -> None:
+def test_it_stays_up_to_try_and_ends_with_ctrl_c(
+    arguments: list[str], tmp_path: Path, cache: Path
+) -> None:
     """The private Space answers its token until Ctrl-C, which ends every process and exits 0."""
     with subprocess.Popen(
         command(arguments, "--runner", "process"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(tmp_path),
+        env=environment(tmp_path, cache),
         cwd=PROJECT,
     ) as ops:
         assert ops.stderr is not None

@@ -276,6 +276,15 @@ def test_same_content_is_built_once(runner: ProcessRunner, tree: Path) -> None:
     assert len({first.reference, *(image.reference for image in others)}) == 5
 
 
+def test_a_pinned_model_is_the_same_from_every_hub(runner: ProcessRunner, tree: Path) -> None:
+    """A commit decides the model, wherever it comes from; a branch does not."""
+    for revision, builds in (("main", 2), ("1" * 40, 1)):
+        (tree / "model.toml").write_text(f'id = "some/model"\nrevision = "{revision}"\n')
+        ports = (1, 2)
+        made = {build(runner, tree, HF_ENDPOINT=f"http://127.0.0.1:{port}") for port in ports}
+        assert len({image.reference for image in made}) == builds
+
+
 def test_failed_export_carries_the_tail_and_leaves_nothing(
     runner: ProcessRunner, tree: Path, tmp_path: Path
 ) -> None:
