@@ -246,19 +246,20 @@ def test_killed_fifty_times(hub: Hub, tmp_path: Path) -> None:
     create(hub, "pushed", type="model")
     moments = random.Random(SEED)  # noqa: S311 -- no secret
     seen = 0
-    for _ in range(KILLS):
+    for kill in range(KILLS):
         with ThreadPoolExecutor() as pool:
             done = pool.map(lambda writer: writer.write_once(hub.endpoint), writers)
         assert all(done), "a commit after a kill"
         with at_work(writers, hub):
-            time.sleep(moments.uniform(0, 0.3))
+            time.sleep(moments.uniform(0, 0.2))
             seen += len(hub.started())
             hub.kill()
         hub.start()
         for writer in writers:
             kept = hub.git(writer.kind, writer.name, "rev-list", "main").split()
             assert set(writer.acknowledged) <= set(kept), f"{writer.name} lost a commit"
-            hub.git(writer.kind, writer.name, "fsck", "--no-dangling", "--no-progress")
+            if kill % 10 == 9:  # what is damaged stays so
+                hub.git(writer.kind, writer.name, "fsck", "--no-dangling", "--no-progress")
     assert seen > KILLS / 5, "it was never killed while something of its own ran"
 
 
