@@ -311,16 +311,16 @@ class _Run:
 
     def _compare(self, vectors: canaries.Canaries) -> None:
         """Hold the vectors against the last release's."""
-        before = canaries_before = None
-        if self._plan.live is not None and (before := self._plan.live.releases.last) is not None:
-            canaries_before = releases.canaries(self._hub, self._plan.repo_id)
-        if before is None or canaries_before is None:
+        live = self._plan.live
+        last = live.releases.last if live is not None else None
+        before = releases.canaries(self._hub, self._plan.repo_id) if last is not None else None
+        if last is None or before is None:
             return
-        agreement = vectors.agreement(canaries_before)
+        agreement = vectors.agreement(before)
         if agreement >= canaries.SAME:
-            self._say(f"Vectors are those of {before.name} (cosine at least {agreement:.3f})")
+            self._say(f"Vectors are those of {last.name} (cosine at least {agreement:.3f})")
             return
-        found = f"vectors differ from those of {before.name} (a cosine of {agreement:.3f})"
+        found = f"vectors differ from those of {last.name} (a cosine of {agreement:.3f})"
         if not (self._plan.vectors or self._job.any_vectors):
             raise Unhealthy(
                 f"The {found}, although the model is the same.",

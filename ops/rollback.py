@@ -90,7 +90,7 @@ def _target(hub: Hub, repo_id: str, number: int | None, written: Written) -> tup
     found = releases.read(hub, repo_id)
 
     def plan_of(release: Release) -> Plan:
-        return make_plan(hub, repo_id, of_release(hub, repo_id, release), written)
+        return make_plan(hub, repo_id, of_release(hub, repo_id, release), written, diffs=False)
 
     if number is None and found.last is not None:
         plan = plan_of(found.last)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pathlib
-from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -13,7 +13,7 @@ from ops.cli.context import UNTOUCHED, Globals, confirm, dry_run, hub, pass_glob
 from ops.errors import Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ops.apply import Applied
     from ops.plan import Plan
@@ -68,18 +68,7 @@ def deploy(
     def approve(found: Plan) -> None:
         _approve(options, found, f"Deploy {found.repo_id} to {target.endpoint}?", dry_run=dry_run)
 
-    with _dry_run_ends(options):
-        _proven(
-            options,
-            verb.deploy(
-                target,
-                request,
-                say=options.output.say,
-                show=options.output.waiting,
-                on_check=options.output.check,
-                approve=approve,
-            ),
-        )
+    _prove(options, partial(verb.deploy, target, request, approve=approve))
 
 
 @click.command()
@@ -114,18 +103,7 @@ def rollback(options: Globals, number: int | None, *, dry_run: bool) -> None:
         question = f"Put {release.name} of {found.repo_id} back?"
         _approve(options, found, question, dry_run=dry_run)
 
-    with _dry_run_ends(options):
-        _proven(
-            options,
-            verb.rollback(
-                target,
-                request,
-                say=options.output.say,
-                show=options.output.waiting,
-                on_check=options.output.check,
-                approve=approve,
-            ),
-        )
+    _prove(options, partial(verb.rollback, target, request, approve=approve))
 
 
 @click.command()
@@ -156,11 +134,18 @@ def _approve(options: Globals, found: Plan, question: str, *, dry_run: bool) -> 
     confirm(options, question)
 
 
-def _proven(options: Globals, applied: Applied) -> None:
+def _prove(options: Globals, verb: Callable[..., Applied]) -> None:
+    """Have a Space made what a plan says, shown as it goes; print what came of it."""
     from ops.output import report_data
 
+    output = options.output
+    try:
+        applied = verb(say=output.say, show=output.waiting, on_check=output.check)
+    except _Looked as looked:
+        output.result(UNTOUCHED, {"dry_run": True, "plan": looked.plan.data()})
+        return
     report = report_data(applied.report) if applied.report is not None else None
-    options.output.result(
+    output.result(
         f"{applied.release} of {applied.repo_id} is proven: {applied.url}",
         {**asdict(applied), "report": report},
     )
@@ -172,14 +157,6 @@ class _Looked(Exception):
     def __init__(self, plan: Plan):
         super().__init__()
         self.plan = plan
-
-
-@contextmanager
-def _dry_run_ends(options: Globals) -> Iterator[None]:
-    try:
-        yield
-    except _Looked as looked:
-        options.output.result(UNTOUCHED, {"dry_run": True, "plan": looked.plan.data()})
 
 
 @click.command()
