@@ -121,6 +121,7 @@ class Faults:
     def __init__(self, faults: tuple[Fault, ...] = ()):
         self._armed: list[_Armed] = []
         self._seen: deque[Seen] = deque(maxlen=_MOST_SEEN)
+        self._withheld = 0
         self._next = 1
         self._lock = threading.Lock()
         for fault in faults:
@@ -178,6 +179,20 @@ class Faults:
                     found = armed.fault
             self._armed = [a for a in self._armed if not a.is_spent]
             return found
+
+    def withhold(self) -> None:
+        """Count a request that is done as far as it will be, and whose reply does not go out."""
+        with self._lock:
+            self._withheld += 1
+
+    @property
+    def withheld(self) -> int:
+        """How many replies "cut" and "hang" have kept back so far, in whole or in part.
+
+        A fault that is no longer pending may still be at work; this rises when it is through.
+        """
+        with self._lock:
+            return self._withheld
 
     def note(self, method: str, path: str) -> None:
         """Remember a request."""

@@ -76,7 +76,7 @@ class Faulty:
         if fault := take("status"):
             await _refusal(fault).response()(scope, receive, send)
         elif fault := take("cut") or take("hang"):
-            await _Lost(self.app, fault)(scope, receive, send)
+            await _Lost(self.app, fault, self.hub.faults.withhold)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -135,12 +135,14 @@ class _Lost:
 
     app: ASGIApp
     fault: Fault
+    withhold: Callable[[], None]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.fault.when == "after":
             await self._answer(scope, receive, _LostReply())
         elif self.fault.when == "body":
             await self._answer(scope, receive, _CutBody(send, self.fault.after))
+        self.withhold()
         if self.fault.action == "cut":
             cut(scope, flush=self.fault.when == "body")
         # Until uvicorn has heard of it, it would take the missing reply for a mistake, and say so.

@@ -486,7 +486,7 @@ class Stopped:
 
 
 def stopped(world: World, deploy: Deploys, what: Wanted, number: signal.Signals) -> Stopped:
-    """`ops --yes deploy`, sent a signal as soon as all faults have been met."""
+    """`ops --yes deploy`, sent a signal as soon as a fault has kept back a reply."""
     folder = deploy.state
     (folder / "space.toml").write_text(what.toml)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
@@ -497,6 +497,7 @@ def stopped(world: World, deploy: Deploys, what: Wanted, number: signal.Signals)
         "XDG_STATE_HOME": str(folder),
         "PYTHONPATH": str(PROJECT),
     }
+    withheld = world.hub.faults.withheld
     process = subprocess.Popen(
         [sys.executable, "-m", "ops", "--yes", "deploy"],
         cwd=folder,
@@ -507,7 +508,7 @@ def stopped(world: World, deploy: Deploys, what: Wanted, number: signal.Signals)
         text=True,
     )
     try:
-        while world.hub.faults.pending and process.poll() is None:
+        while world.hub.faults.withheld == withheld and process.poll() is None:
             time.sleep(0.02)
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
