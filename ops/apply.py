@@ -137,20 +137,13 @@ class _Run:
 
     def through(self) -> Applied:
         """All steps."""
-        hub, plan = self._hub, self._plan
+        plan = self._plan
         space = plan.live.space if plan.live is not None else self._created()
         if plan.live is not None:
             self._apply_settings()
         self._commit = commit = self._pushed(space)
         self._in_flight = None
-        wait_until_running(
-            hub,
-            plan.repo_id,
-            commit,
-            say=self._say,
-            patience=self._job.patience,
-            show=self._show,
-        )
+        self._wait(commit)
         report, vectors = self._prove(space, commit)
         self._proven = True
         release = self._recorded(report, vectors, commit)
@@ -275,14 +268,35 @@ class _Run:
         self._say(f"Pushed {commit[:8]}; files: {len(add)} written, {len(delete)} removed")
         return commit
 
-    def _prove(self, space: SpaceState, commit: str) -> tuple[Report, canaries.Canaries]:
-        """The checks; what became of the Space meanwhile goes before what they found."""
+    def _wait(self, commit: str) -> None:
+        wait_until_running(
+            self._hub,
+            self._plan.repo_id,
+            commit,
+            say=self._say,
+            patience=self._job.patience,
+            show=self._show,
+        )
+
+    def _prove(
+        self, space: SpaceState, commit: str, *, again: bool = True
+    ) -> tuple[Report, canaries.Canaries]:
+        """The checks; what became of the Space meanwhile goes before what they found.
+
+        One that fell asleep or was started anew under them is proven `again`, when it is back.
+        """
         try:
             return self._checked(space)
         except DOES_NOT_WORK:
             raise_if_overtaken(self._hub, space.repo_id, commit)
-            raise_if_ended(self._hub, space.repo_id, self._hub.runtime(space.repo_id))
-            raise
+            runtime = self._hub.runtime(space.repo_id)
+            if not (again and runtime.stage == "SLEEPING"):
+                raise_if_ended(self._hub, space.repo_id, runtime)
+            if runtime.stage == "RUNNING" or not again:
+                raise
+        self._say(f"It is {runtime.stage}: proving it again when it runs")
+        self._wait(commit)
+        return self._prove(space, commit, again=False)
 
     def _checked(self, space: SpaceState) -> tuple[Report, canaries.Canaries]:
         url = space.url

@@ -40,9 +40,10 @@ from ops.hub.fault_text import parse
 from ops.watch import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from hub_world import World
+    from starlette.types import ASGIApp
 
     from ops.apply import Applied
     from ops.smoke_test import CheckResult
@@ -385,6 +386,36 @@ def test_what_happens_during_the_proof_is_not_the_versions_fault(
     assert caught.value.exit_code == exit_code
     assert_told(world, before, str(caught.value.aftermath))
     assert_done_once(world, deploy(what), before)
+
+
+@pytest.mark.parametrize("fault", ["sleep", "restart", "pause and restart"])
+def test_a_space_that_is_started_anew_under_the_proof(
+    world: World, deploy: Deploys, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """Answers that wait, or fail, until it runs again say nothing about the version."""
+    what, before = deploy.wanted(), Before.of(world)
+    again = "It is APP_STARTING: proving it again when it runs"
+
+    def slow_app(files: Mapping[str, str]) -> ASGIApp:
+        until = time.monotonic() + (20 if "pause" in fault else 1)
+        while time.monotonic() < until and again not in deploy.said:
+            time.sleep(0.05)
+        return app(files)
+
+    def meanwhile(result: CheckResult) -> None:
+        if result.name != "health" or world.runner.app is slow_app:
+            return
+        monkeypatch.setattr(world.runner, "app", slow_app)
+        if "sleep" in fault:
+            world.hub.faults.add(parse(f"sleep GET /api/spaces/{SPACE}"))
+            world.api.space_info(SPACE)
+        if "pause" in fault:
+            world.api.pause_space(SPACE)
+        if "restart" in fault:
+            world.api.restart_space(SPACE)
+
+    assert_done_once(world, deploy(what, on_check=meanwhile), before)
+    assert (again in deploy.said) == ("pause" in fault), deploy.said
 
 
 def test_a_commit_of_somebody_elses_is_never_overwritten(
