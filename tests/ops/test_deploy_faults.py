@@ -569,6 +569,29 @@ def test_an_interrupted_deploy_says_where_it_is(
         assert_done_once(world, deploy(what), before)
 
 
+def test_an_interrupted_first_deploy_says_what_there_is(world: World, deploy: Deploys) -> None:
+    """Ctrl-C or SIGTERM at each write and in the wait: the next try makes no second of anything."""
+    signals = itertools.cycle([signal.SIGINT, signal.SIGTERM])
+    writes = [s.fault("hang when=after") for s in deploy.steps(deploy.wanted("me/new")) if s.writes]
+    assert len(writes) == 5, writes
+    for number, fault in enumerate((*writes, "hang GET /api/spaces/me/new/runtime")):
+        name = f"me/new-{number}"
+        what = deploy.wanted(name)
+        world.hub.faults.add(parse(fault.replace("me/new/", f"{name}/")))
+        ended = stopped(world, deploy, what, next(signals))
+        assert (ended.code, "Traceback" in ended.said) == (130, False), ended.said
+        assert f"the private Space {name} created" in ended.said
+        newest = str(world.api.space_info(name).sha)
+        in_doubt = "not known: a commit" in ended.said
+        assert number == 0 or in_doubt or f"Commit {newest[:8]} is on the Hub" in ended.said
+        deployed = deploy(what)
+        now = Before.of(world, name)
+        assert (deployed.release, now.releases) == ("release-1", (deployed.commit,))
+        assert now.commits == 1
+        world.api.delete_repo(name, repo_type="space")
+    world.api.delete_repo("me/new", repo_type="space")
+
+
 def test_an_interrupted_way_back_says_where_it_is(world: World, deploy: Deploys) -> None:
     """Ctrl-C while the release before is put back: what is there is said, and it goes on."""
     what, before = deploy.wanted(title=BROKEN), Before.of(world)
