@@ -130,10 +130,27 @@ class _Server:
             time.sleep(_asked_to_wait(reply))
         ended = time.perf_counter()
         if ended <= until:
+            count = 1 if isinstance(texts, str) else len(texts)
+            tokens = self._tokens(reply, count)
             seen.times.append(ended - begun)
-            seen.texts += 1 if isinstance(texts, str) else len(texts)
-            tokens = _tokens(reply)
+            seen.texts += count
             seen.tokens = None if tokens is None or seen.tokens is None else seen.tokens + tokens
+
+    def _tokens(self, reply: httpx2.Response, count: int) -> int | None:
+        """How many it counted, if any; raises Unhealthy without `count` embeddings."""
+        try:
+            body = reply.json()
+            embeddings = [each["embedding"] for each in body["data"]]
+        except (ValueError, KeyError, TypeError):
+            embeddings = []
+        if len(embeddings) != count or not all(embeddings):
+            raise Unhealthy(
+                f"{self.probe.url}{self.route} does not answer with an embedding for each text.",
+                cause="Another app answers there.",
+                next_step="Give the server's own address, without a path.",
+            )
+        tokens = (body.get("usage") or {}).get("total_tokens")
+        return tokens if isinstance(tokens, int) else None
 
 
 _TOO_MANY = httpx2.codes.TOO_MANY_REQUESTS
@@ -175,14 +192,6 @@ def _post(
 def _asked_to_wait(reply: httpx2.Response) -> float:
     asked = reply.headers.get("Retry-After", "")
     return min(float(asked), _MOST_WAIT) if asked.isdecimal() else 1.0
-
-
-def _tokens(reply: httpx2.Response) -> int | None:
-    try:
-        counted = reply.json()["usage"]["total_tokens"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return counted if isinstance(counted, int) else None
 
 
 def _idle(server: _Server, seconds: float) -> Latency:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from fakes.asgi_server import serving
 from fakes.embedding_server import APP_KEY, embedding_app, embedding_server
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ops.bench import Benched, Plan, bench
@@ -108,6 +108,20 @@ def test_refusals_are_counted_and_waited_for() -> None:
     assert found.bulk is not None
     answered = found.idle.requests + found.mixed.latency.requests + found.bulk.latency.requests
     assert answered <= len(server.received)
+
+
+@pytest.mark.parametrize(
+    "few", [b"welcome", b"[]", b'{"data": []}', b'{"data": [{"embedding": []}]}']
+)
+def test_what_answers_without_embeddings_is_not_measured(few: bytes) -> None:
+    """A status of 200 is not enough."""
+
+    async def answer(_: Request) -> Response:
+        return Response(few, media_type="application/json")
+
+    app = Starlette(routes=[Route("/v1/embeddings", answer, methods=["POST"])])
+    with serving(app) as url, pytest.raises(Unhealthy, match="does not answer with an embedding"):
+        measured(url)
 
 
 def test_the_bulk_can_be_left_out() -> None:
