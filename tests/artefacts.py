@@ -38,5 +38,5 @@ def exported(model: Path, folder: Path, more: str = "") -> Path:
     spec = folder / "model.toml"
     spec.write_text(f'id = "{model}"\nquery_instruction = "{QUERY_INSTRUCTION}"\n{more}')
     command = [sys.executable, "-m", "space_app.export", str(spec), str(folder / "model")]
-    subprocess.run(command, check=True, timeout=240)
+    subprocess.run(command, check=True, timeout=540)
     return folder / "model"
