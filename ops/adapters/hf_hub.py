@@ -1,12 +1,11 @@
-"""The Hub, through the real client: with `retries`, the only importer of huggingface_hub.
+"""The Hub, through the real client.
 
 Works the same against huggingface.co and the local Hub; endpoint and token are arguments. Every
-failure of the client is translated here, once, into `ops.errors`.
+failure of the client is translated, once, into `ops.errors`.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import secrets
 from contextlib import closing, contextmanager
@@ -18,20 +17,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx2
 import huggingface_hub
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    OIDCError,
-    RemoteEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import HfHubHTTPError, OIDCError
 from huggingface_hub.utils._datetime import parse_datetime
 from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils._http import hf_raise_for_status
 
 from ops.adapters.hang_up import HangUp
+from ops.adapters.hf_errors import (
+    NoFileError,
+    NoRepositoryError,
+    NoRevisionError,
+    hub_errors,
+    unreachable,
+)
 from ops.adapters.retries import OneTry, Retries
-from ops.errors import ConfigError, Conflict, HubUnreachable, NotAllowed, OpsError
+from ops.errors import ConfigError, NotAllowed, OpsError
 from ops.redaction import hide
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _TIMEOUT = httpx2.Timeout(60, connect=20)
-_TOKENS_PAGE = "https://huggingface.co/settings/tokens"
 _LIBRARY = "embedding-space"
 
 GIT_USER = "hf_user"
@@ -166,7 +165,7 @@ def stored_token() -> str | None:
             next_step="Add the workflow under Trusted Publishers in the Space's settings.",
         ) from error
     except httpx2.TransportError as error:
-        raise _unreachable(doing, default_endpoint(), error) from error
+        raise unreachable(doing, default_endpoint(), error) from error
     hide(token)
     return token
 
@@ -208,7 +207,7 @@ class Hub:
         """The Space, or None when there is none that this token may see."""
         try:
             info = self._ask(f"look at {repo_id}", lambda: self._api.space_info(repo_id))
-        except _NoRepositoryError:
+        except NoRepositoryError:
             return None
         return SpaceState(
             repo_id=info.id,
@@ -262,7 +261,7 @@ class Hub:
                 f"look at the model {model_id}",
                 lambda: self._api.model_info(model_id, revision=revision),
             )
-        except (_NoRepositoryError, _NoRevisionError) as error:
+        except (NoRepositoryError, NoRevisionError) as error:
             raise ConfigError(
                 f"{self.endpoint} has no model {model_id} at revision {revision}.",
                 cause="The id or the revision is misspelt, or the model is private.",
@@ -319,7 +318,7 @@ class Hub:
         """The content of one file at a revision; None when it has no such file."""
         try:
             return self.read_file(repo_id, path, revision)
-        except _NoFileError:
+        except NoFileError:
             return None
 
     def read_file(self, repo_id: str, path: str, revision: str) -> bytes:
@@ -433,7 +432,7 @@ class Hub:
 
     def logs(self, repo_id: str, *, build: bool, follow: bool = False) -> Iterator[str]:
         """Lines of the build's or the app's log, without their newlines."""
-        with self._translated(f"read the logs of {repo_id}"):
+        with hub_errors(f"read the logs of {repo_id}", self.endpoint):
             for text in self._api.fetch_space_logs(repo_id, build=build, follow=follow):
                 yield from text.rstrip("\n").split("\n")
 
@@ -475,7 +474,7 @@ class Hub:
             return response
 
         with (
-            self._translated(f"read the logs of {repo_id}"),
+            hub_errors(f"read the logs of {repo_id}", self.endpoint),
             closing(self._retries.read(opened)) as response,
             (hang_up or HangUp()).reading(response),
         ):
@@ -622,7 +621,7 @@ class Hub:
 
     def _ask(self, doing: str, ask: Callable[[], T]) -> T:
         """A request that changes nothing, tried again where that may help."""
-        with self._translated(doing):
+        with hub_errors(doing, self.endpoint):
             return self._retries.read(ask)
 
     def _do(
@@ -633,42 +632,8 @@ class Hub:
         Where its reply was lost, `landed` looks whether it was done all the same. Without one it
         is such that doing it twice is as good as once.
         """
-        with self._translated(doing):
+        with hub_errors(doing, self.endpoint):
             return self._retries.write(do, landed)
-
-    @contextmanager
-    def _translated(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except RevisionNotFoundError as error:
-            raise _NoRevisionError(f"Could not {doing}: there is no such revision.") from error
-        except RemoteEntryNotFoundError as error:
-            raise _NoFileError(f"Could not {doing}: there is no such file.") from error
-        except RepositoryNotFoundError as error:
-            raise _NoRepositoryError(
-                f"Could not {doing}: the Hub knows no such repository for this token.",
-                next_step=f"Check repo_id in space.toml, and the token on {_TOKENS_PAGE}.",
-            ) from error
-        except HfHubHTTPError as error:
-            raise self._http_error(doing, error) from error
-        except httpx2.TransportError as error:
-            raise _unreachable(doing, self.endpoint, error) from error
-
-    def _http_error(self, doing: str, error: HfHubHTTPError) -> OpsError:
-        status = error.response.status_code
-        said = error.server_message or ""
-        message = f"Could not {doing}: the Hub answered {status}" + (f" ({said})." if said else ".")
-        if kind := _BY_STATUS.get(status):
-            return kind(message)
-        return OpsError(message, next_step="Try again, or look at the Hub's status page.")
-
-
-def _unreachable(doing: str, endpoint: str, error: httpx2.TransportError) -> HubUnreachable:
-    return HubUnreachable(
-        f"Could not {doing}: {endpoint} did not answer ({error}).",
-        cause="No network, or the Hub is down.",
-        next_step="Try again; nothing is lost, a deploy continues where it was.",
-    )
 
 
 def _account(who: dict[str, Any]) -> Account:
@@ -751,48 +716,6 @@ def _licence(value: Any) -> str | None:
     """The card's licence; some cards list several."""
     names = value if isinstance(value, list) else [value]
     return ", ".join(str(name) for name in names if name) or None
-
-
-class _NoRepositoryError(OpsError):
-    """No such repository, or none that this token may see."""
-
-
-class _NoFileError(OpsError):
-    """The revision has no such file."""
-
-
-class _NoRevisionError(OpsError):
-    """The repository has no such branch, tag or commit."""
-
-
-_BY_STATUS: dict[int, Callable[[str], OpsError]] = {
-    401: functools.partial(
-        NotAllowed,
-        cause="The token is missing, wrong or revoked.",
-        next_step=f"Make a token with the role write on {_TOKENS_PAGE}; set HF_TOKEN.",
-    ),
-    402: functools.partial(
-        NotAllowed,
-        cause="On cpu-basic, a Docker Space needs a PRO, Team or Enterprise plan.",
-        next_step="Subscribe, set a prepaid hardware in space.toml, or try `ops rehearse`.",
-    ),
-    403: functools.partial(
-        NotAllowed,
-        cause="The token may not write there, or a quota is used up.",
-        next_step=f"Use a token with the role write on that account: {_TOKENS_PAGE}.",
-    ),
-    409: functools.partial(
-        Conflict,
-        cause="Somebody else changed the Space meanwhile.",
-        next_step="Run the command again; it starts from what is there now.",
-    ),
-    412: functools.partial(
-        Conflict,
-        cause="Somebody else committed to the Space meanwhile; nothing was written.",
-        next_step="Look at their change with `ops status`, then deploy again.",
-    ),
-}
-"""What the Hub's statuses mean for a user; anything else is unexpected."""
 
 
 def _origin(host: Any, subdomain: Any) -> str:

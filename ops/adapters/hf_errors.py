@@ -1,0 +1,102 @@
+"""What the Hub refuses or does not answer, translated for people."""
+
+from __future__ import annotations
+
+import functools
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import httpx2
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from ops.errors import Conflict, HubUnreachable, NotAllowed, OpsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_TOKENS_PAGE = "https://huggingface.co/settings/tokens"
+
+
+class NoRepositoryError(OpsError):
+    """No such repository, or none that this token may see."""
+
+
+class NoFileError(OpsError):
+    """The revision has no such file."""
+
+
+class NoRevisionError(OpsError):
+    """The repository has no such branch, tag or commit."""
+
+
+@contextmanager
+def hub_errors(doing: str, endpoint: str) -> Iterator[None]:
+    """Translates what the client library raises while it is `doing` something."""
+    try:
+        yield
+    except RevisionNotFoundError as error:
+        raise NoRevisionError(f"Could not {doing}: there is no such revision.") from error
+    except RemoteEntryNotFoundError as error:
+        raise NoFileError(f"Could not {doing}: there is no such file.") from error
+    except RepositoryNotFoundError as error:
+        raise NoRepositoryError(
+            f"Could not {doing}: the Hub knows no such repository for this token.",
+            next_step=f"Check repo_id in space.toml, and the token on {_TOKENS_PAGE}.",
+        ) from error
+    except HfHubHTTPError as error:
+        raise _refusal(doing, error) from error
+    except httpx2.TransportError as error:
+        raise unreachable(doing, endpoint, error) from error
+
+
+def unreachable(doing: str, endpoint: str, error: httpx2.TransportError) -> HubUnreachable:
+    """Nobody answered, or not to the end."""
+    return HubUnreachable(
+        f"Could not {doing}: {endpoint} did not answer ({error}).",
+        cause="No network, or the Hub is down.",
+        next_step="Try again; nothing is lost, a deploy continues where it was.",
+    )
+
+
+def _refusal(doing: str, error: HfHubHTTPError) -> OpsError:
+    status = error.response.status_code
+    said = error.server_message or ""
+    message = f"Could not {doing}: the Hub answered {status}" + (f" ({said})." if said else ".")
+    if kind := _BY_STATUS.get(status):
+        return kind(message)
+    return OpsError(message, next_step="Try again, or look at the Hub's status page.")
+
+
+_BY_STATUS: dict[int, Callable[[str], OpsError]] = {
+    401: functools.partial(
+        NotAllowed,
+        cause="The token is missing, wrong or revoked.",
+        next_step=f"Make a token with the role write on {_TOKENS_PAGE}; set HF_TOKEN.",
+    ),
+    402: functools.partial(
+        NotAllowed,
+        cause="On cpu-basic, a Docker Space needs a PRO, Team or Enterprise plan.",
+        next_step="Subscribe, set a prepaid hardware in space.toml, or try `ops rehearse`.",
+    ),
+    403: functools.partial(
+        NotAllowed,
+        cause="The token may not write there, or a quota is used up.",
+        next_step=f"Use a token with the role write on that account: {_TOKENS_PAGE}.",
+    ),
+    409: functools.partial(
+        Conflict,
+        cause="Somebody else changed the Space meanwhile.",
+        next_step="Run the command again; it starts from what is there now.",
+    ),
+    412: functools.partial(
+        Conflict,
+        cause="Somebody else committed to the Space meanwhile; nothing was written.",
+        next_step="Look at their change with `ops status`, then deploy again.",
+    ),
+}
+"""What the Hub's statuses mean for a user; anything else is unexpected."""
