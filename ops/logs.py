@@ -16,7 +16,8 @@ from ops.find_space import find_space
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ops.adapters.hf_hub import Hub, LogLine
+    from ops.adapters.hf_hub import Hub
+    from ops.adapters.hf_log import LogLine
     from ops.runner import Log
 
 

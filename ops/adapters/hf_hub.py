@@ -6,11 +6,10 @@ failure of the client is translated, once, into `ops.errors`.
 
 from __future__ import annotations
 
-import json
 import secrets
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +17,6 @@ import httpx2
 import huggingface_hub
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, OIDCError
-from huggingface_hub.utils._datetime import parse_datetime
 from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils._http import hf_raise_for_status
 
@@ -30,6 +28,7 @@ from ops.adapters.hf_errors import (
     hub_errors,
     unreachable,
 )
+from ops.adapters.hf_log import QUIET, SILENT, lines_so_far, lines_to_come
 from ops.adapters.retries import OneTry, Retries
 from ops.errors import ConfigError, NotAllowed, OpsError
 from ops.redaction import hide
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 
     from huggingface_hub import SpaceRuntime
 
+    from ops.adapters.hf_log import LogLine
     from ops.config import Visibility
 
 T = TypeVar("T")
@@ -49,11 +49,6 @@ _LIBRARY = "embedding-space"
 
 GIT_USER = "hf_user"
 """Who git says it is beside a token; the Hub goes by the token (its client's `_git_credential`)."""
-
-_QUIET = 5.0
-"""Seconds without an event after which a log that is not followed is at its end, as the client
-has it; `_SILENT` is for one that is followed, where the Hub sends something now and then."""
-_SILENT = 120.0
 
 
 @dataclass(frozen=True)
@@ -109,14 +104,6 @@ class Refs:
 
     tags: Mapping[str, str]
     branches: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class LogLine:
-    """A line of a log, without its newline, and when the Hub took it down."""
-
-    time: datetime
-    text: str
 
 
 @dataclass(frozen=True)
@@ -463,7 +450,7 @@ class Hub:
             params={} if tail is None else {"tail": tail},
             # A compressed stream comes late.
             headers={**self._headers(), "Accept-Encoding": "identity"},
-            timeout=httpx2.Timeout(60, connect=20, read=_SILENT if follow else _QUIET),
+            timeout=httpx2.Timeout(60, connect=20, read=SILENT if follow else QUIET),
         )
 
         def opened() -> httpx2.Response:
@@ -478,7 +465,7 @@ class Hub:
             closing(self._retries.read(opened)) as response,
             (hang_up or HangUp()).reading(response),
         ):
-            yield _log_lines(response) if follow else _lines_so_far(response)
+            yield lines_to_come(response) if follow else lines_so_far(response)
 
     def variables(self, repo_id: str) -> dict[str, str]:
         """Name -> value of the Space's variables."""
@@ -669,47 +656,6 @@ def _runtime(told: SpaceRuntime) -> Runtime:
         sleep_time=told.sleep_time,
         error_message=told.raw.get("errorMessage"),
     )
-
-
-def _log_events(response: httpx2.Response) -> Iterator[tuple[datetime, str]]:
-    """Time and text of server-sent events `data: {"data": ..., "timestamp": ...}`."""
-    for event in response.iter_lines():
-        if not event.startswith("data: {"):
-            continue
-        try:
-            told = json.loads(event.removeprefix("data: "))
-            time, text = parse_datetime(told["timestamp"]), told["data"]
-        except (ValueError, KeyError):
-            continue  # cut off in the middle
-        yield time, text
-
-
-def _log_lines(response: httpx2.Response) -> Iterator[LogLine]:
-    """Everything as it comes."""
-    for time, text in _log_events(response):
-        yield from _split(time, text)
-
-
-def _split(time: datetime, text: str) -> Iterator[LogLine]:
-    """An event's lines; one without even a newline has none."""
-    if text:
-        for line in text.removesuffix("\n").split("\n"):
-            yield LogLine(time, line)
-
-
-def _lines_so_far(response: httpx2.Response) -> Iterator[LogLine]:
-    """What is there already: up to the first line after the reply's own time, or to silence."""
-    until = None
-    if date := response.headers.get("date"):
-        # The header has whole seconds.
-        until = parsedate_to_datetime(date) + timedelta(seconds=1)
-    try:
-        for time, text in _log_events(response):
-            if until is not None and time > until:
-                return
-            yield from _split(time, text)
-    except httpx2.ReadTimeout:
-        return
 
 
 def _licence(value: Any) -> str | None:

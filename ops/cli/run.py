@@ -14,7 +14,7 @@ from ops.cli.context import UNTOUCHED, Globals, dry_run, hub, pass_globals, unti
 from ops.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ops.adapters.hf_hub import LogLine
+    from ops.adapters.hf_log import LogLine
     from ops.destroy import Doomed
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from hub_world import World
 
-    from ops.adapters.hf_hub import LogLine
+    from ops.adapters.hf_log import LogLine
     from ops.runner import Image, Log
 
 QUICK = Reconnecting(first_wait=0.05, longest_wait=0.1, limit=0.2)

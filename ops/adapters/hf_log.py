@@ -1,0 +1,70 @@
+"""How the Hub sends the log of a build or of an app: server-sent events, without an end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+import httpx2
+from huggingface_hub.utils._datetime import parse_datetime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+QUIET = 5.0
+"""Seconds without an event after which a log that is not followed is at its end, as the client
+has it; `SILENT` is for one that is followed, where the Hub sends something now and then."""
+SILENT = 120.0
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line of a log, without its newline, and when the Hub took it down."""
+
+    time: datetime
+    text: str
+
+
+def lines_to_come(response: httpx2.Response) -> Iterator[LogLine]:
+    """Everything as it comes."""
+    for time, text in _events(response):
+        yield from _split(time, text)
+
+
+def lines_so_far(response: httpx2.Response) -> Iterator[LogLine]:
+    """What is there already: up to the first line after the reply's own time, or to silence."""
+    until = None
+    if date := response.headers.get("date"):
+        # The header has whole seconds.
+        until = parsedate_to_datetime(date) + timedelta(seconds=1)
+    try:
+        for time, text in _events(response):
+            if until is not None and time > until:
+                return
+            yield from _split(time, text)
+    except httpx2.ReadTimeout:
+        return
+
+
+def _events(response: httpx2.Response) -> Iterator[tuple[datetime, str]]:
+    """Time and text of server-sent events `data: {"data": ..., "timestamp": ...}`."""
+    for event in response.iter_lines():
+        if not event.startswith("data: {"):
+            continue
+        try:
+            told = json.loads(event.removeprefix("data: "))
+            time, text = parse_datetime(told["timestamp"]), told["data"]
+        except (ValueError, KeyError):
+            continue  # cut off in the middle
+        yield time, text
+
+
+def _split(time: datetime, text: str) -> Iterator[LogLine]:
+    """An event's lines; one without even a newline has none."""
+    if text:
+        for line in text.removesuffix("\n").split("\n"):
+            yield LogLine(time, line)
