@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ops.adapters.git_checkout import source_commit
-from ops.adapters.hf_hub import Hub, default_endpoint
+from ops.adapters.hf_environment import default_endpoint
+from ops.adapters.hf_hub import Hub
 from ops.build import build
 from ops.deploy import Request, deploy, first_key
 from ops.errors import ConfigError, PortTaken

@@ -16,21 +16,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx2
 import huggingface_hub
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-from huggingface_hub.errors import HfHubHTTPError, OIDCError
 from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils._http import hf_raise_for_status
 
 from ops.adapters.hang_up import HangUp
+from ops.adapters.hf_account import Account, account_of
 from ops.adapters.hf_errors import (
     NoFileError,
     NoRepositoryError,
     NoRevisionError,
     hub_errors,
-    unreachable,
 )
 from ops.adapters.hf_log import QUIET, SILENT, lines_so_far, lines_to_come
-from ops.adapters.retries import OneTry, Retries
-from ops.errors import ConfigError, NotAllowed, OpsError
+from ops.adapters.retries import Retries, use_one_try
+from ops.errors import ConfigError
 from ops.redaction import hide
 
 if TYPE_CHECKING:
@@ -44,40 +43,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_TIMEOUT = httpx2.Timeout(60, connect=20)
 _LIBRARY = "embedding-space"
 
 GIT_USER = "hf_user"
 """Who git says it is beside a token; the Hub goes by the token (its client's `_git_credential`)."""
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What a fine-grained token may do with an entity: a repository, or all of an owner's."""
-
-    kind: str
-    name: str
-    permissions: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Account:
-    """Who a token belongs to. `role` is read, write, god or fineGrained.
-
-    `paying` are the names, the user's or an organisation's, that have a paid plan; `reading` the
-    organisations where the user may change nothing; `scopes` those of a fine-grained token.
-    """
-
-    name: str
-    role: str
-    organisations: tuple[str, ...]
-    paying: frozenset[str] = frozenset()
-    reading: frozenset[str] = frozenset()
-    scopes: tuple[Scope, ...] = ()
-
-    def full_name(self, repo_id: str) -> str:
-        """`owner/name`; a name alone is one of the user's own."""
-        return repo_id if "/" in repo_id else f"{self.name}/{repo_id}"
 
 
 @dataclass(frozen=True)
@@ -120,58 +89,11 @@ class Runtime:
     error_message: str | None
 
 
-def stored_token() -> str | None:
-    """The token of `HF_TOKEN` or of an earlier `hf auth login`.
-
-    Where `HF_OIDC_RESOURCE` is set, the client exchanges the CI job's identity for a token that
-    lasts an hour and goes before both (huggingface_hub/_oidc.py).
-
-    Raises:
-        NotAllowed: the exchange was refused, or the job has no identity.
-        HubUnreachable: nobody answered it.
-    """
-    huggingface_hub.set_client_factory(_client)
-    doing = "exchange the job's identity for a token"
-    try:
-        token = huggingface_hub.get_token()
-    except OIDCError as error:
-        raise NotAllowed(
-            f"Could not {doing}: the job has none.",
-            cause="HF_OIDC_RESOURCE is set, but not by a GitHub job that may ask for one.",
-            next_step="Give the job `permissions: id-token: write`, or unset HF_OIDC_RESOURCE.",
-        ) from error
-    except HfHubHTTPError as error:
-        status = error.response.status_code
-        if status >= httpx2.codes.INTERNAL_SERVER_ERROR:
-            raise OpsError(
-                f"Could not {doing}: the Hub answered {status}.", next_step="Try again."
-            ) from error
-        raise NotAllowed(
-            f"Could not {doing}: the Hub answered {status}.",
-            cause="HF_OIDC_RESOURCE names a repository that does not trust this job.",
-            next_step="Add the workflow under Trusted Publishers in the Space's settings.",
-        ) from error
-    except httpx2.TransportError as error:
-        raise unreachable(doing, default_endpoint(), error) from error
-    hide(token)
-    return token
-
-
-def default_endpoint() -> str:
-    """`HF_ENDPOINT`, or huggingface.co."""
-    return huggingface_hub.constants.ENDPOINT
-
-
-def _client() -> httpx2.Client:
-    """What the client library shall use: its own choice waits forever (`timeout=None`)."""
-    return OneTry(follow_redirects=True, timeout=_TIMEOUT)
-
-
 class Hub:
     """One endpoint seen with one token; without a token, as a stranger sees it."""
 
     def __init__(self, endpoint: str, token: str | None, *, retries: Retries | None = None):
-        huggingface_hub.set_client_factory(_client)
+        use_one_try()
         self.endpoint = endpoint.rstrip("/")
         self.token = token
         hide(token)
@@ -184,7 +106,7 @@ class Hub:
     def account(self) -> Account:
         """Whose token this is; raises NotAllowed for one that the Hub does not know."""
         who = dict(self._ask("ask who the token belongs to", self._api.whoami))
-        return _account(who)
+        return account_of(who)
 
     def full_name(self, repo_id: str) -> str:
         """`owner/name`; a name alone is one of the token's owner, who is asked for then only."""
@@ -621,31 +543,6 @@ class Hub:
         """
         with hub_errors(doing, self.endpoint):
             return self._retries.write(do, landed)
-
-
-def _account(who: dict[str, Any]) -> Account:
-    """What `GET /api/whoami-v2` tells, by the Hub's OpenAPI description."""
-    token = who.get("auth", {}).get("accessToken", {})
-    organisations = who.get("orgs", ())
-    paying = {org["name"] for org in organisations if org.get("plan")}
-    return Account(
-        name=who["name"],
-        role=token.get("role", "unknown"),
-        organisations=tuple(org["name"] for org in organisations),
-        paying=frozenset(paying | ({who["name"]} if who.get("isPro") else set())),
-        reading=frozenset(org["name"] for org in organisations if org.get("roleInOrg") in _READERS),
-        scopes=tuple(
-            Scope(
-                scope["entity"]["type"],
-                scope["entity"].get("name", ""),
-                tuple(scope["permissions"]),
-            )
-            for scope in token.get("fineGrained", {}).get("scoped", ())
-        ),
-    )
-
-
-_READERS = frozenset({"read", "no_access"})
 
 
 def _runtime(told: SpaceRuntime) -> Runtime:

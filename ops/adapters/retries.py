@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
+import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils._http import hf_raise_for_status, parse_ratelimit_headers
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_TIMEOUT = httpx2.Timeout(60, connect=20)
 _TOO_MANY = 429
 _SERVER_ERRORS = frozenset({500, 502, 503, 504})
 
@@ -49,6 +51,11 @@ class OneTry(httpx2.Client):
             response.read()
             hf_raise_for_status(response)
         return response
+
+
+def use_one_try() -> None:
+    """Have the library send by it, and not wait for ever: its own client has no time limit."""
+    huggingface_hub.set_client_factory(lambda: OneTry(follow_redirects=True, timeout=_TIMEOUT))
 
 
 @dataclass(frozen=True)

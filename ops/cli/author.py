@@ -248,11 +248,12 @@ def doctor(options: Globals) -> None:
               ops --env staging --json doctor
     """
     from ops import doctor as verb
-    from ops.adapters import hf_hub
+    from ops.adapters.hf_environment import default_endpoint
+    from ops.adapters.hf_hub import Hub
     from ops.adapters.retries import Retries
 
     # Whether the Hub answers is the question here: it is not asked for long.
-    public = hf_hub.Hub(hf_hub.default_endpoint(), None, retries=Retries(tries=2))
+    public = Hub(default_endpoint(), None, retries=Retries(tries=2))
     context = verb.Context(
         verb.load(options.config_path, options.environment),
         public=public,

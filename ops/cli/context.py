@@ -79,21 +79,22 @@ def confirm(options: Globals, question: str) -> None:
 
 def hub() -> Hub:
     """The Hub of HF_ENDPOINT with the user's token; raises NotAllowed when there is none."""
-    from ops.adapters import hf_hub
+    from ops.adapters.hf_environment import default_endpoint, stored_token
+    from ops.adapters.hf_hub import Hub
 
-    token = hf_hub.stored_token()
+    token = stored_token()
     if token is None:
         raise NotAllowed(
             "There is no Hugging Face token: set HF_TOKEN to one with the role write.",
             next_step="Make one on https://huggingface.co/settings/tokens; "
             "ops rehearse needs none.",
         )
-    return hf_hub.Hub(hf_hub.default_endpoint(), token)
+    return Hub(default_endpoint(), token)
 
 
 def access_to(url: str) -> Access:
     """What this user's environment has to open a server that is given by its URL."""
-    from ops.adapters.hf_hub import stored_token
+    from ops.adapters.hf_environment import stored_token
     from ops.probe import Access, is_space_or_local
 
     return Access(

@@ -80,7 +80,8 @@ def build_space(
     build_args: dict[str, str],
 ) -> Image:
     """Pin the model and build, with whatever models are mirrored."""
-    from ops.adapters.hf_hub import Hub, default_endpoint
+    from ops.adapters.hf_environment import default_endpoint
+    from ops.adapters.hf_hub import Hub
     from ops.build import build as build_image
     from ops.pin import pinned
 

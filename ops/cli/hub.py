@@ -414,7 +414,7 @@ def fault_clear(options: Globals, url: str, number: int | None) -> None:
 
 
 def _faults_of(url: str) -> LocalHubFaults:
-    from ops.adapters.hf_hub import stored_token
+    from ops.adapters.hf_environment import stored_token
     from ops.adapters.local_hub import LocalHubFaults
     from ops.errors import NotAllowed
 

@@ -94,7 +94,8 @@ def _by_url(url: str) -> tuple[Target, Access]:
 
 def _by_config(options: Globals) -> tuple[Target, Access]:
     from ops import connect as verb
-    from ops.adapters.hf_hub import Hub, default_endpoint, stored_token
+    from ops.adapters.hf_environment import default_endpoint, stored_token
+    from ops.adapters.hf_hub import Hub
     from ops.cli.context import hub
     from ops.probe import Access
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from ops.adapters.hf_hub import Account, Hub, ModelState, SpaceState
+    from ops.adapters.hf_account import Account
+    from ops.adapters.hf_hub import Hub, ModelState, SpaceState
     from ops.config import Config
     from ops.render import Tree
     from ops.secret_values import SecretReader

@@ -12,7 +12,7 @@ from ops.doctor.finding import Finding, Unknown, failure, from_error, ok, warnin
 from ops.errors import Exit, OpsError
 
 if TYPE_CHECKING:
-    from ops.adapters.hf_hub import Account
+    from ops.adapters.hf_account import Account
     from ops.doctor.context import Context
 
 _TOKENS = "https://huggingface.co/settings/tokens"
