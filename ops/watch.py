@@ -174,7 +174,8 @@ def raise_if_ended(hub: Hub, repo_id: str, runtime: Runtime) -> None:
 
 def _tail(hub: Hub, repo_id: str, *, build: bool) -> tuple[str, ...]:
     try:
-        return tuple(deque(hub.logs(repo_id, build=build), maxlen=_TAIL_LINES))
+        with hub.log(repo_id, build=build, follow=False, tail=_TAIL_LINES) as lines:
+            return tuple(line.text for line in deque(lines, maxlen=_TAIL_LINES))
     except OpsError as error:
         # The failure that is being reported matters more than a log that cannot be read.
         return (f"(its log cannot be read: {error})",)

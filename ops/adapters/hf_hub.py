@@ -339,12 +339,6 @@ class Hub:
 
         self._do(f"delete {repo_id}", delete, gone)
 
-    def logs(self, repo_id: str, *, build: bool, follow: bool = False) -> Iterator[str]:
-        """Lines of the build's or the app's log, without their newlines."""
-        with hub_errors(f"read the logs of {repo_id}", self.endpoint):
-            for text in self._api.fetch_space_logs(repo_id, build=build, follow=follow):
-                yield from text.rstrip("\n").split("\n")
-
     @contextmanager
     def log(
         self,
