@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ops import releases
 from ops.readers import Readers
 from ops.render import blob_ids
+from ops.stages import IDLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +28,6 @@ HOURS_A_MONTH = 730
 _MADE_BY_THE_HUB = frozenset({".gitattributes"})
 _FREE_HARDWARE = "cpu-basic"
 """Its sleep time is fixed."""
-_IDLE = frozenset({"PAUSED", "SLEEPING", "STOPPED"})
 _DECIDES_VECTORS = ("id", "revision", "backend", "precision", "query_instruction",
                     "document_instruction", "max_length")  # fmt: skip
 _LARGEST_DIFF = 200_000
@@ -219,7 +219,7 @@ def make_plan(
         vectors=_vectors(hub, live, wanted),
         cost_before=_monthly(prices.get(now)),
         cost_after=_monthly(prices.get(wanted.hardware or now)),
-        wake=live.runtime.stage in _IDLE,
+        wake=live.runtime.stage in IDLE,
         unproven=last is None or last.commit != live.space.commit,
         drift=tuple(sorted(f"{kind} {name}".rstrip() for kind, name in drift)),
     )

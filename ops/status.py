@@ -14,14 +14,13 @@ from ops.errors import Exit, OpsError
 from ops.find_space import find_space
 from ops.plan import HOURS_A_MONTH
 from ops.probe import Probe
+from ops.stages import IDLE, REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ops.adapters.hf_hub import Hub, Runtime
     from ops.probe import Access
-
-_IDLE = ("PAUSED", "SLEEPING", "STOPPED")
 
 
 @dataclass(frozen=True)
@@ -60,12 +59,12 @@ class Status:
     @property
     def idle(self) -> bool:
         """Whether it does not run because it was stopped, and costs nothing."""
-        return self.stage in _IDLE
+        return self.stage in IDLE
 
     @property
     def exit_code(self) -> Exit:
         """0 only when it runs the newest commit and answers."""
-        if self.stage in ("CONFIG_ERROR", "NO_APP_FILE"):
+        if self.stage in REFUSED:
             return Exit.SPACE_CONFIG
         if self.stage == "BUILD_ERROR":
             return Exit.BUILD

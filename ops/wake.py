@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from ops.answering import wait_until_answering
 from ops.find_space import find_space
+from ops.stages import IDLE
 from ops.watch import Patience
 
 if TYPE_CHECKING:
     from ops.adapters.hf_hub import Hub
     from ops.runner import Log
     from ops.watch import Show
-
-_IDLE = frozenset({"PAUSED", "SLEEPING", "STOPPED"})
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def wake(
     """
     space = find_space(hub, repo_id)
     stage = hub.runtime(space.repo_id).stage
-    idle = stage in _IDLE
+    idle = stage in IDLE
     if idle:
         say(f"{space.repo_id} is {stage}: it is started, and billed if its hardware is.")
     else:

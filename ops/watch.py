@@ -20,6 +20,7 @@ from ops.errors import (
     Unhealthy,
 )
 from ops.log_follower import LogFollower
+from ops.stages import IDLE, REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
     from ops.adapters.hf_hub import Hub, Runtime
     from ops.runner import Log
 
-_REFUSED = frozenset({"CONFIG_ERROR", "NO_APP_FILE"})
-_IDLE = frozenset({"PAUSED", "SLEEPING", "STOPPED"})
-_ENDED = _REFUSED | _IDLE | {"BUILD_ERROR", "RUNTIME_ERROR"}
+_ENDED = REFUSED | IDLE | {"BUILD_ERROR", "RUNTIME_ERROR"}
 _TAIL_LINES = 30
 _LOOKS = 5
 """Somebody else's commit is looked for at every so many looks at the stage."""
@@ -98,7 +97,7 @@ def wait_until_running(
                 see(runtime)
                 say(f"{waited:5.0f} s  {line}")
                 moved, shown = bool(shown), line
-            if runtime.stage in _IDLE and not woken:
+            if runtime.stage in IDLE and not woken:
                 say(f"{waited:5.0f} s  starting it")
                 hub.restart(repo_id)
                 woken = True
@@ -145,7 +144,7 @@ def raise_if_overtaken(hub: Hub, repo_id: str, commit: str) -> None:
 def raise_if_ended(hub: Hub, repo_id: str, runtime: Runtime) -> None:
     """Raise what `wait_until_running` raises for a stage that waiting does not help."""
     said = f": {runtime.error_message}" if runtime.error_message else "."
-    if runtime.stage in _REFUSED:
+    if runtime.stage in REFUSED:
         raise SpaceConfigError(
             f"The Hub refuses the configuration of {repo_id} ({runtime.stage}){said}",
             next_step="Correct space.toml, or the setting on the Hub, and deploy again.",
@@ -164,7 +163,7 @@ def raise_if_ended(hub: Hub, repo_id: str, runtime: Runtime) -> None:
             next_step="Try it here with ops smoke-test, then deploy again.",
             log_tail=_tail(hub, repo_id, build=False),
         )
-    if runtime.stage in _IDLE:
+    if runtime.stage in IDLE:
         raise NotRunning(
             f"{repo_id} is {runtime.stage} although it was started.",
             cause="Somebody paused it, or a quota of running Spaces is used up.",

@@ -12,6 +12,7 @@ from ops.config_file import read
 from ops.errors import OpsError
 from ops.find_space import find_space
 from ops.plan import SettingChange, described
+from ops.stages import IDLE
 from ops.watch import Patience
 from ops.written import Written, default_path
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ops.runner import Log
     from ops.watch import Show
 
-_NOT_STARTED = frozenset({"PAUSED", "SLEEPING", "STOPPED", "NO_APP_FILE"})
+_NOT_STARTED = IDLE | {"NO_APP_FILE"}
 """Stages that a new setting does not end."""
 
 
