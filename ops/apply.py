@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ops import __version__, canaries, releases
 from ops.answering import still_running
+from ops.config import FREE_HARDWARE
 from ops.errors import BuildFailed, OpsError, SpaceConfigError, TimedOut, Unhealthy
 from ops.plan import SettingChange, described, make_plan, of_release
 from ops.probe import Access
@@ -226,7 +227,7 @@ class _Run:
         self._hub.create_space(
             repo_id,
             visibility=visibility,
-            hardware=wanted.hardware or "cpu-basic",
+            hardware=wanted.hardware or FREE_HARDWARE,
             sleep_time=wanted.sleep_time,
             secrets=wanted.secrets or {},
             variables=wanted.variables or {},

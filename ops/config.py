@@ -36,6 +36,9 @@ HeaderPolicy = Literal[
 _NAME = r"^[a-zA-Z][_a-zA-Z0-9]*$"
 """Names of variables and secrets, as the Hub's OpenAPI description has them."""
 
+FREE_HARDWARE = "cpu-basic"
+"""The flavour whose sleep time is fixed, and for which a Docker Space needs a paid plan."""
+
 NEVER_PUBLIC = frozenset({"EMBED_API_KEYS"})
 """Names whose values are secret, so that no variable may have them."""
 
@@ -102,7 +105,7 @@ class Space(_Section):
         "private", description="protected: the source is private, the app is public."
     )
     hardware: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] = Field(
-        "cpu-basic", description="A flavour of the Hub; cpu-basic is 2 vCPU and 16 GB."
+        FREE_HARDWARE, description="A flavour of the Hub; cpu-basic is 2 vCPU and 16 GB."
     )
     sleep_time: Annotated[int, Field(ge=-1)] | None = Field(
         None, description="Seconds without a request before it sleeps, -1 for never; paid hardware."
@@ -157,7 +160,7 @@ class Space(_Section):
 
     @model_validator(mode="after")
     def _sleep_needs_paid_hardware(self) -> Space:
-        if self.sleep_time is not None and self.hardware == "cpu-basic":
+        if self.sleep_time is not None and self.hardware == FREE_HARDWARE:
             msg = "sleep_time is fixed to 48 hours on cpu-basic: remove it or choose paid hardware"
             raise ValueError(msg)
         return self

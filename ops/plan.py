@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ops import releases
+from ops.config import FREE_HARDWARE
 from ops.readers import Readers
 from ops.render import blob_ids
 from ops.stages import IDLE
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 HOURS_A_MONTH = 730
 _MADE_BY_THE_HUB = frozenset({".gitattributes"})
-_FREE_HARDWARE = "cpu-basic"
-"""Its sleep time is fixed."""
 _DECIDES_VECTORS = ("id", "revision", "backend", "precision", "query_instruction",
                     "document_instruction", "max_length")  # fmt: skip
 _LARGEST_DIFF = 200_000
@@ -167,7 +166,7 @@ def of_release(hub: Hub, repo_id: str, release: Release) -> Wanted:
     if release.record is None:
         return Wanted(files, content)
     then = release.record.settings
-    sleep_time = None if then.hardware == _FREE_HARDWARE else then.sleep_time
+    sleep_time = None if then.hardware == FREE_HARDWARE else then.sleep_time
     return Wanted(files, content, then.visibility, then.hardware, sleep_time, then.variables)
 
 

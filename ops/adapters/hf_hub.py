@@ -29,6 +29,7 @@ from ops.adapters.hf_errors import (
 )
 from ops.adapters.hf_log import QUIET, SILENT, lines_so_far, lines_to_come
 from ops.adapters.retries import Retries, use_one_try
+from ops.config import FREE_HARDWARE
 from ops.errors import ConfigError
 from ops.redaction import hide
 
@@ -463,7 +464,7 @@ class Hub:
                 # As above: a name that the client's enum lacks is taken too.
                 hardware,  # type: ignore[arg-type]
                 # It is fixed on free hardware, and the client warns whoever names one.
-                sleep_time=None if hardware == "cpu-basic" else sleep_time,
+                sleep_time=None if hardware == FREE_HARDWARE else sleep_time,
             ),
             asked_for,
         )

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ops import __version__
+from ops.config import FREE_HARDWARE
 from ops.doctor.context import attempt, known
 from ops.doctor.finding import Finding, Unknown, failure, from_error, ok, warning
 from ops.errors import Exit, OpsError
+from ops.plan import HOURS_A_MONTH
 
 if TYPE_CHECKING:
     from ops.adapters.hf_account import Account
@@ -23,8 +25,6 @@ _WRITE = "repo.write"
 _SKEW = 60
 """Seconds. Beyond, expiry of tokens and times of releases are told wrong."""
 
-_FREE_HARDWARE = "cpu-basic"
-_HOURS_A_MONTH = 730
 _NOT_FOR_BUSINESS = re.compile(
     r"(?:^|[-_ ])nc(?:$|[-_ ])|non-?commercial|research|academic", re.IGNORECASE
 )
@@ -133,7 +133,7 @@ def plan(context: Context) -> Finding:
         raise Unknown(f"the Hub does not tell {account.name} of {owner}'s plan")
     if owner in account.paying:
         return ok("plan", f"{owner} has a paid plan")
-    if hardware != _FREE_HARDWARE:
+    if hardware != FREE_HARDWARE:
         return ok("plan", f"{hardware} is paid by the hour")
     if known(context.live) is not None:
         return warning(
@@ -143,7 +143,7 @@ def plan(context: Context) -> Finding:
         )
     return failure(
         "plan",
-        f"On {_FREE_HARDWARE}, a Docker Space needs a paid plan, and {owner} has none.",
+        f"On {FREE_HARDWARE}, a Docker Space needs a paid plan, and {owner} has none.",
         "Subscribe to PRO, Team or Enterprise, set a paid hardware in space.toml, "
         "or try ops rehearse.",
         Exit.NOT_ALLOWED,
@@ -184,7 +184,7 @@ def hardware(context: Context) -> Finding:
         return ok("hardware", f"{wanted}, at a price that the Hub does not tell by the hour")
     if not dollars:
         return ok("hardware", f"{wanted}, free")
-    monthly = dollars * _HOURS_A_MONTH
+    monthly = dollars * HOURS_A_MONTH
     return ok(
         "hardware", f"{wanted}, ${dollars:.2f} an hour, ${monthly:,.0f} a month without sleep"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ops.config import FREE_HARDWARE
 from ops.config_edit import Edit
 from ops.errors import ConfigError
 from ops.plan import HOURS_A_MONTH, SettingChange
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from ops.config import Visibility
     from ops.settings.change import Changed, Writer
 
-FREE_HARDWARE = "cpu-basic"
 NEVER = -1
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
