@@ -39,7 +39,10 @@ _NAME = r"^[a-zA-Z][_a-zA-Z0-9]*$"
 FREE_HARDWARE = "cpu-basic"
 """The flavour whose sleep time is fixed, and for which a Docker Space needs a paid plan."""
 
-NEVER_PUBLIC = frozenset({"EMBED_API_KEYS"})
+API_KEYS = "EMBED_API_KEYS"
+"""The app's own keys, as the server reads them."""
+
+NEVER_PUBLIC = frozenset({API_KEYS})
 """Names whose values are secret, so that no variable may have them."""
 
 _REPO_ID = r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,95}/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,95}$"

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ops.config import DEFAULT_MODEL
-from ops.deploy import API_KEYS
+from ops.config import API_KEYS, DEFAULT_MODEL
 from ops.errors import ConfigError, NotAllowed, Unhealthy
 from ops.probe import REFUSED, Access, Probe
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from ops import __version__, doctor
 from ops.adapters import git_space
 from ops.apply import Applied, Job, carry_out
+from ops.config import API_KEYS
 from ops.plan import make_plan, of_config
 from ops.redaction import hide
 from ops.render import render
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from ops.runner import Log
     from ops.smoke_test import OnCheck
     from ops.watch import Show
-
-API_KEYS = "EMBED_API_KEYS"
 
 
 @dataclass(frozen=True)

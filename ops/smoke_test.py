@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import httpx2
 
 from ops import checks
+from ops.config import API_KEYS
 from ops.errors import Unhealthy
 from ops.probe import Access, Probe, ServerInfo
 from ops.runner import CPU_BASIC, Limits
@@ -110,7 +111,7 @@ def smoke_test_image(
 
     running = runner.start(
         image,
-        environment={**environment, "EMBED_API_KEYS": f"smoke-test={key}"},
+        environment={**environment, API_KEYS: f"smoke-test={key}"},
         log=keep,
         limits=limits,
         app_port=app_port,

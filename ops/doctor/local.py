@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ops.config import API_KEYS
 from ops.doctor.context import attempt, known
 from ops.doctor.finding import Finding, Unknown, failure, from_error, ok, warning
 from ops.errors import Exit, OpsError
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from ops.config import SecretSource
     from ops.doctor.context import Context
 
-_API_KEYS = "EMBED_API_KEYS"
 _SHOWN = 5
 """Places named in one line; more are counted."""
 
@@ -64,19 +64,19 @@ def secrets(context: Context) -> Finding:
 def keys(context: Context) -> Finding:
     """Whoever must not use the Space cannot, and whoever must knows where each token goes."""
     wanted = known(context.config)
-    private, keyed = wanted.space.visibility == "private", _API_KEYS in wanted.secrets
+    private, keyed = wanted.space.visibility == "private", API_KEYS in wanted.secrets
     if private and keyed:
         return warning(
             "keys",
             "Private, with keys of its own: two tokens in two headers.",
             "Clients send Authorization: Bearer HF_TOKEN and X-API-Key: KEY; one that has a "
-            f"single field cannot, and needs the Space without {_API_KEYS}. See ops connect.",
+            f"single field cannot, and needs the Space without {API_KEYS}. See ops connect.",
         )
     if not private and not keyed:
         return warning(
             "keys",
             f"{wanted.space.visibility.capitalize()}, without keys: anybody may use it.",
-            f'Name keys in [secrets], {_API_KEYS} = {{ env = "{_API_KEYS}" }}, or make it private.',
+            f'Name keys in [secrets], {API_KEYS} = {{ env = "{API_KEYS}" }}, or make it private.',
         )
     return ok("keys", "the Hub's token opens it" if private else "its own keys open it")
 
