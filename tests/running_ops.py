@@ -21,8 +21,8 @@ def command(*arguments: str) -> list[str]:
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """This machine's without a token or a desktop; whatever `ops` keeps is kept in the folder."""
-    unset = ("HF_", "EMBED_", "DISPLAY", "WAYLAND_DISPLAY")
+    """This machine's without a token, a CI job or a desktop; what `ops` keeps is in the folder."""
+    unset = ("HF_", "EMBED_", "GITHUB_", "ACTIONS_", "DISPLAY", "WAYLAND_DISPLAY")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(unset)}
     own = {"HF_HOME": str(folder / "hf"), "XDG_STATE_HOME": str(folder / "state")}
     return kept | own | {"PYTHONPATH": str(PROJECT)} | more

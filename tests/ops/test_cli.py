@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 import click
 import pytest
+import running_ops
 from fakes.embedding_server import APP_KEY, Fault, Served, embedding_app
 from fakes.runner import FakeRunner
 from hub_world import READ, SPACE, WRITE, hub_world
@@ -40,17 +40,8 @@ ON_THIS_MACHINE_ONLY = {
 def run(
     *arguments: str, folder: Path, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `ops` as a person would, without whatever token this machine has."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    return subprocess.run(
-        [sys.executable, "-m", "ops", *arguments],
-        cwd=folder,
-        env=kept | {"HF_HOME": str(folder / "hf"), "PYTHONPATH": str(PROJECT)} | (env or {}),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    """Run `ops` as a person would."""
+    return running_ops.run(folder, *arguments, **(env or {}))
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:

@@ -1,52 +1,32 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
 import subprocess
-import sys
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import running_ops
 from click.testing import CliRunner
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
+from running_ops import command, environment
 
 from ops.cli import cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-PROJECT = Path(__file__).parents[2]
 EVERYWHERE = "0.0.0.0"  # noqa: S104 -- what is warned of
-
-
-def command(*arguments: str) -> list[str]:
-    """What runs `ops`."""
-    return [sys.executable, "-m", "ops", *arguments]
-
-
-def environment(**more: str) -> dict[str, str]:
-    """This machine's without its token, with the project to be found from any folder."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    return kept | {"PYTHONPATH": str(PROJECT)} | more
 
 
 def run(*arguments: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """One command to its end."""
-    return subprocess.run(
-        command(*arguments),
-        cwd=folder,
-        env=environment(HF_HOME=str(folder / "hf"), **env),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return running_ops.run(folder, *arguments, **env)
 
 
 @pytest.fixture
@@ -62,7 +42,7 @@ def serving(folder: Path, *arguments: str) -> Iterator[dict[str, Any]]:
     process = subprocess.Popen(
         command("--json", "hub", "serve", "--runner", "process", "--port", "0", *arguments),
         cwd=folder,
-        env=environment(),
+        env=environment(folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -106,7 +86,7 @@ def test_what_it_prints_can_be_pasted(tmp_path: Path) -> None:
     process = subprocess.Popen(
         command("hub", "serve", "--runner", "process", "--port", "0", "--data", "a folder"),
         cwd=tmp_path,
-        env=environment(),
+        env=environment(tmp_path),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -251,7 +231,7 @@ def test_who_lets_others_in_is_warned(tmp_path: Path) -> None:
     process = subprocess.Popen(
         command("hub", "serve", "--runner", "process", "--port", "0", "--host", EVERYWHERE),
         cwd=tmp_path,
-        env=environment(),
+        env=environment(tmp_path),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

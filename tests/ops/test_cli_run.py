@@ -6,21 +6,20 @@ import pty
 import re
 import signal
 import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import running_ops
 from fakes.embedding_server import embedding_app
 from fakes.runner import FakeRunner
 from hub_world import SPACE, WRITE, hub_world
+from running_ops import command, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from hub_world import World
-
-PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -49,33 +48,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def command(*arguments: str) -> list[str]:
-    """What runs `ops`."""
-    return [sys.executable, "-m", "ops", *arguments]
-
-
-def environment(world: World, folder: Path, **more: str) -> dict[str, str]:
-    """This machine's, with a token for the Hub and nothing to show a browser on."""
-    unset = ("HF_", "DISPLAY", "WAYLAND_DISPLAY")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(unset)}
-    own = {"HF_ENDPOINT": world.hub.endpoint, "HF_TOKEN": WRITE, "HF_HOME": str(folder / "hf")}
-    return kept | own | {"PYTHONPATH": str(PROJECT), "TERM": "xterm"} | more
+def exported(world: World) -> dict[str, str]:
+    """What a person exports to reach the Hub."""
+    return {"HF_ENDPOINT": world.hub.endpoint, "HF_TOKEN": WRITE, "TERM": "xterm"}
 
 
 def run(
     world: World, folder: Path, *arguments: str, **more: str
 ) -> subprocess.CompletedProcess[str]:
     """One command to its end, without a terminal."""
-    done = subprocess.run(
-        command(*arguments),
-        cwd=folder,
-        env=environment(world, folder, **more),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = running_ops.run(folder, *arguments, **(exported(world) | more))
     assert WRITE not in done.stdout + done.stderr
     return done
 
@@ -88,7 +70,7 @@ def on_a_terminal(
     process = subprocess.Popen(
         command(*arguments),
         cwd=folder,
-        env=environment(world, folder, **more),
+        env=environment(folder, **(exported(world) | more)),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -111,7 +93,7 @@ def interrupted(world: World, folder: Path, *arguments: str, lines: int) -> tupl
     process = subprocess.Popen(
         command(*arguments),
         cwd=folder,
-        env=environment(world, folder),
+        env=environment(folder, **exported(world)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -216,7 +198,7 @@ def test_status_is_watched(world: World, folder: Path) -> None:
     process = subprocess.Popen(
         command("status", "--watch"),
         cwd=folder,
-        env=environment(world, folder),
+        env=environment(folder, **exported(world)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

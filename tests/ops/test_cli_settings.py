@@ -6,20 +6,20 @@ import pty
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import running_ops
 from fakes.embedding_server import embedding_app
 from fakes.runner import FakeRunner
 from hub_world import SPACE, WRITE, hub_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from hub_world import World
 
-PROJECT = Path(__file__).parents[2]
 MANY = """
 import json, sys
 from click.testing import CliRunner
@@ -62,11 +62,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def environment(world: World, folder: Path, **more: str) -> dict[str, str]:
-    """This machine's, with a token for the Hub, and a state folder of the test's own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    own = {"HF_ENDPOINT": world.hub.endpoint, "HF_TOKEN": WRITE, "HF_HOME": str(folder / "hf")}
-    state = {"XDG_STATE_HOME": str(folder / "state")}
-    return kept | own | state | {"PYTHONPATH": str(PROJECT), "TERM": "xterm"} | more
+    """What a person exports to reach the Hub, beside nearly nothing."""
+    own = {"HF_ENDPOINT": world.hub.endpoint, "HF_TOKEN": WRITE, "TERM": "xterm"}
+    return running_ops.environment(folder, **own, **more)
 
 
 def run_all(
@@ -90,7 +88,7 @@ def on_a_terminal(world: World, folder: Path, *arguments: str, typed: str) -> tu
     """The same on a terminal, where it is answered once it asks; code, and all that is shown."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "ops", "settings", *arguments],
+        running_ops.command("settings", *arguments),
         cwd=folder,
         env=environment(world, folder),
         stdin=theirs,

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import running_ops
 from fakes.runner import FakeRunner
 from hub_world import FREE, OTHER, READ, SPACE, WRITE, hub_world
 
@@ -19,12 +16,13 @@ from ops.doctor import Context, Finding
 from ops.errors import Conflict, Exit, HubUnreachable, NotAllowed, OpsError
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
+    from pathlib import Path
 
     from hub_world import World
 
 AT_ONCE = Retries(first_wait=0)
-PROJECT = Path(__file__).parents[2]
 MODEL = "org/model"
 NAMES = [
     "config", "secrets", "keys", "templates", "pins", "leaks", "sizes", "hub", "clock", "token",
@@ -57,22 +55,9 @@ def folder(tmp_path: Path) -> Path:
 def run(
     folder: Path, *arguments: str, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `ops` as a person would, without whatever token or engine this machine has."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    own = {
-        "HF_HOME": str(folder / "hf"),
-        "PYTHONPATH": str(PROJECT),
-        "DOCKER_HOST": f"unix://{folder}/docker.sock",
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "ops", *arguments],
-        cwd=folder,
-        env=kept | own | (env or {}),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    """Run `ops` as a person would, without whatever engine this machine has."""
+    own = {"DOCKER_HOST": f"unix://{folder}/docker.sock"}
+    return running_ops.run(folder, *arguments, **own, **(env or {}))
 
 
 def on(world: World, token: str = WRITE) -> dict[str, str]:

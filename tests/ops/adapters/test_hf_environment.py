@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import running_ops
 from fakes.asgi_server import serving
 from fakes.embedding_server import APP_KEY, embedding_app
 from fakes.runner import FakeRunner
@@ -17,11 +14,12 @@ from hub_world import SPACE, hub_world
 from ops.hub.accounts import Grant, Scope
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
+    from pathlib import Path
 
     from hub_world import World
 
-PROJECT = Path(__file__).parents[3]
 EXCHANGED = "hf_exchanged"
 
 
@@ -36,31 +34,16 @@ class Job:
 
     def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run `ops` as the job would, with nothing else of this machine's."""
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("HF_", "GITHUB_", "ACTIONS_"))
-        }
         own = {
             "HF_ENDPOINT": self.origin,
-            "HF_HOME": str(self.folder / "hf"),
             "HF_OIDC_RESOURCE": f"spaces/{SPACE}",
             "GITHUB_ACTIONS": "true",
             "ACTIONS_ID_TOKEN_REQUEST_URL": f"{self.origin}/identity",
             "ACTIONS_ID_TOKEN_REQUEST_TOKEN": REQUEST_TOKEN,
             "DOCKER_HOST": f"unix://{self.folder}/docker.sock",
             "KEYS": f"mem0={APP_KEY}",
-            "PYTHONPATH": str(PROJECT),
         }
-        done = subprocess.run(
-            [sys.executable, "-m", "ops", "-v", *arguments],
-            cwd=self.folder,
-            env=kept | own | env,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = running_ops.run(self.folder, "-v", *arguments, **(own | env))
         for secret in (EXCHANGED, IDENTITY, REQUEST_TOKEN):
             assert secret not in done.stdout + done.stderr
         return done
