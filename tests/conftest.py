@@ -1,4 +1,4 @@
-"""What all tests share: real weights, and the engine of those with the marker `docker`."""
+"""What all tests share: real weights, a state folder, the engine of those marked `docker`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ops.adapters.docker_engine import DockerEngine
 from ops.errors import BaseImageUnavailable, EngineUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytest_plugins = ("artefacts",)
@@ -29,6 +30,14 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> DockerEngine:
     except (EngineUnavailable, BaseImageUnavailable) as error:
         _without_docker(f"{error.message} {error.cause}")
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What `ops` keeps of its deployments is not mixed with what the user's own has kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ops.written import Written
+from ops.written import Written, default_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,3 +87,8 @@ def test_a_damaged_file_is_as_none(written: Written) -> None:
 
 def _digest(path: Path) -> str:
     return path.read_text().partition('"digest": "')[2].partition('"')[0]
+
+
+def test_no_test_writes_where_the_user_keeps_it(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Whatever a test deploys without naming a file is noted in a folder of the tests."""
+    assert default_path().is_relative_to(tmp_path_factory.getbasetemp())
