@@ -13,14 +13,13 @@ from ops import releases
 from ops.errors import Exit, OpsError
 from ops.find_space import find_space
 from ops.plan import HOURS_A_MONTH
-from ops.probe import Probe
+from ops.probe import Access, Probe
 from ops.stages import IDLE, REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ops.adapters.hf_hub import Hub, Runtime
-    from ops.probe import Access
 
 
 @dataclass(frozen=True)
@@ -73,16 +72,16 @@ class Status:
         return Exit.DONE if self.healthy else Exit.UNHEALTHY
 
 
-def status(hub: Hub, repo_id: str, access: Access) -> Status:
+def status(hub: Hub, repo_id: str) -> Status:
     """Ask the Hub and, when it runs, the Space itself.
 
     Raises:
         ConfigError: there is no such Space.
     """
-    return _status(hub, repo_id, access, hub.flavours())
+    return _status(hub, repo_id, hub.flavours())
 
 
-def statuses(hub: Hub, repo_id: str, access: Access, *, every: float = 2) -> Iterator[Status]:
+def statuses(hub: Hub, repo_id: str, *, every: float = 2) -> Iterator[Status]:
     """Look again and again, `every` so many seconds. Prices are asked for once.
 
     Raises:
@@ -91,7 +90,7 @@ def statuses(hub: Hub, repo_id: str, access: Access, *, every: float = 2) -> Ite
     prices = hub.flavours()
     name, before = repo_id, None
     while True:
-        before = _status(hub, name, access, prices, before)
+        before = _status(hub, name, prices, before)
         name = before.repo_id
         yield before
         time.sleep(every)
@@ -100,7 +99,6 @@ def statuses(hub: Hub, repo_id: str, access: Access, *, every: float = 2) -> Ite
 def _status(
     hub: Hub,
     repo_id: str,
-    access: Access,
     prices: Mapping[str, float | None],
     before: Status | None = None,
 ) -> Status:
@@ -112,7 +110,8 @@ def _status(
     since = _running_since(hub, name, runtime, before) if hourly else None
     healthy, latency = None, None
     if runtime.stage.startswith("RUNNING"):
-        healthy, latency = _probed(space.url, access)
+        # The token goes only where it is needed: the app may be anybody's.
+        healthy, latency = _probed(space.url, Access(hub.token if space.private else None))
     return Status(
         repo_id=name,
         url=space.url,

@@ -34,16 +34,14 @@ def status(options: Globals, *, watch: bool) -> None:
               ops status --watch
     """
     from ops import status as verb
-    from ops.probe import Access
 
     config = options.config()
     target = hub()
-    access = Access(hub_token=target.token)
     if watch:
         with until_interrupted():
-            options.output.watching(verb.statuses(target, config.space.repo_id, access))
+            options.output.watching(verb.statuses(target, config.space.repo_id))
         return
-    found = verb.status(target, config.space.repo_id, access)
+    found = verb.status(target, config.space.repo_id)
     options.output.status(found)
     if found.exit_code:
         raise SystemExit(found.exit_code)

@@ -7,12 +7,14 @@ import pytest
 from fakes.embedding_server import embedding_app
 from fakes.runner import FakeRunner
 from hub_world import READ, SPACE, WRITE, hub_world
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 
 from ops.adapters.hf_hub import Hub
 from ops.canaries import Canaries
 from ops.errors import ConfigError, Exit
 from ops.logs import logs
-from ops.probe import Access
 from ops.releases import Record, Settings, keep
 from ops.status import Status, hours_this_month, status, statuses
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hub_world import World
+    from starlette.requests import Request
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
 
@@ -34,7 +37,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def look(world: World, name: str = SPACE) -> Status:
     """The status as the owner sees it."""
-    return status(Hub(world.hub.endpoint, WRITE), name, Access(hub_token=WRITE))
+    return status(Hub(world.hub.endpoint, WRITE), name)
 
 
 def test_a_running_space_is_asked_itself(world: World) -> None:
@@ -103,7 +106,7 @@ def test_a_start_is_looked_up_once(world: World) -> None:
     world.create(space_hardware="cpu-upgrade")
     world.push({})
     world.wait_for_stage("RUNNING")
-    found = statuses(Hub(world.hub.endpoint, WRITE), SPACE, Access(hub_token=WRITE), every=0.01)
+    found = statuses(Hub(world.hub.endpoint, WRITE), SPACE, every=0.01)
     first = next(found).running_since
     assert first is not None
     world.hub.faults.mark()
@@ -131,7 +134,7 @@ def test_a_token_that_may_only_read(world: World) -> None:
     world.create(space_hardware="cpu-upgrade")
     world.push({})
     world.wait_for_stage("RUNNING")
-    found = status(Hub(world.hub.endpoint, READ), SPACE, Access(hub_token=READ))
+    found = status(Hub(world.hub.endpoint, READ), SPACE)
     assert (found.exit_code, found.cost_per_hour) == (Exit.DONE, pytest.approx(0.03))
     assert (found.running_since, found.cost_this_month) == (None, None)
 
@@ -160,7 +163,7 @@ def test_a_release_has_its_time(world: World) -> None:
     world.create()
     commit = world.push({})
     hub = Hub(world.hub.endpoint, WRITE)
-    found = statuses(hub, SPACE, Access(hub_token=WRITE), every=0.01)
+    found = statuses(hub, SPACE, every=0.01)
     assert next(found).release is None
     for number in (1, 2):
         record = Record(
@@ -195,11 +198,29 @@ def test_a_probe_is_timed(world: World) -> None:
     assert not gone.healthy
 
 
+def test_a_public_space_is_asked_without_the_token(tmp_path: Path) -> None:
+    """Its app may be anybody's, and one without /livez would have got it in Authorization."""
+    given: list[str | None] = []
+
+    async def refuse(request: Request) -> Response:
+        given.append(request.headers.get("authorization"))
+        return Response(status_code=404)
+
+    app = Starlette(routes=[Route("/{path:path}", refuse)])
+    with hub_world(tmp_path / "hub", FakeRunner(lambda _: app)) as world:
+        world.create()
+        world.api.update_repo_settings(SPACE, repo_type="space", visibility="public")
+        world.push({})
+        world.wait_for_stage("RUNNING")
+        assert look(world).healthy is False
+    assert set(given) == {None}
+
+
 def test_looking_again_asks_for_less(world: World) -> None:
     """Prices and the owner's name are asked for once, however long somebody watches."""
     world.create()
     world.wait_for_stage("NO_APP_FILE")
-    found = statuses(Hub(world.hub.endpoint, WRITE), "app", Access(hub_token=WRITE), every=0.01)
+    found = statuses(Hub(world.hub.endpoint, WRITE), "app", every=0.01)
     assert next(found).stage == "NO_APP_FILE"
     world.hub.faults.mark()
     assert next(found).repo_id == SPACE
