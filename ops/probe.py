@@ -26,6 +26,9 @@ _TOKEN_HEADERS = ("X-HF-Authorization", "Authorization")
 _REFUSAL_LIMIT = 15.0
 """Seconds after which a server that refuses us is taken to mean it."""
 
+_STRANGER_LIMIT = 10.0
+"""Seconds for the page of a server that may be asleep."""
+
 REFUSED = (401, 403, 404)
 """How the Hub's proxy answers somebody whom it does not know: a private Space "does not exist"."""
 
@@ -63,6 +66,16 @@ def is_space_or_local(url: str) -> bool:
     return server.host in _LOOPBACK or (
         server.scheme == "https" and server.host.endswith(".hf.space")
     )
+
+
+def shows_itself(url: str) -> bool:
+    """Whether everybody sees the page there, so that no Hub token is needed, whosever app it is."""
+    try:
+        with Probe(url, timeout=_STRANGER_LIMIT) as stranger:
+            reply = stranger.request("GET", "/")
+    except httpx2.RequestError:
+        return False
+    return reply.is_success and not reply.history  # it may have led to where people log in
 
 
 class Probe:

@@ -95,10 +95,11 @@ def hub() -> Hub:
 def access_to(url: str) -> Access:
     """What this user's environment has to open a server that is given by its URL."""
     from ops.adapters.hf_environment import stored_token
-    from ops.probe import Access, is_space_or_local
+    from ops.probe import Access, is_space_or_local, shows_itself
 
+    opened_by_token = is_space_or_local(url) and not shows_itself(url)
     return Access(
-        hub_token=stored_token() if is_space_or_local(url) else None,
+        hub_token=stored_token() if opened_by_token else None,
         app_key=os.environ.get("EMBED_API_KEY") or None,
     )
 

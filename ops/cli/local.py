@@ -71,7 +71,8 @@ def smoke_test(
 
     Without --image, --url or --process, the Space is built by Docker, started under the rules of
     its hardware, proven and removed. With --url, the token of HF_TOKEN or `hf auth login` opens a
-    private Space (it is sent to *.hf.space and loopback only), EMBED_API_KEY is the app's own key.
+    private Space: it goes to *.hf.space and loopback only, and not where everybody sees the page.
+    EMBED_API_KEY is the app's own key.
 
     \b
     Examples: ops smoke-test

@@ -11,10 +11,14 @@ from xml.etree import ElementTree as ET
 import click
 import pytest
 import running_ops
+from fakes.asgi_server import serving
 from fakes.embedding_server import APP_KEY, Fault, Served, embedding_app
 from fakes.runner import FakeRunner
 from hub_world import READ, SPACE, WRITE, hub_world
 from running_ops import promised
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 
 from ops.cli import cli
 
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hub_world import World
+    from starlette.datastructures import Headers
+    from starlette.requests import Request
 
 PROJECT = Path(__file__).parents[2]
 HEAVY = {"docker", "git", "huggingface_hub", "httpx2", "jinja2", "pydantic", "rich", "starlette"}
@@ -258,6 +264,25 @@ def test_smoke_test_of_a_url(server: Served, tmp_path: Path) -> None:
     assert "19 checks passed" in done.stdout
     suite = ET.parse(tmp_path / "report.xml").getroot()  # noqa: S314 -- our own
     assert suite.get("failures") == "0"
+
+
+def test_what_everybody_sees_gets_no_token(tmp_path: Path) -> None:
+    """An address may be misspelt, and another app answer there: it gets no Hub token."""
+    seen: list[Headers] = []
+
+    async def page_only(request: Request) -> Response:
+        seen.append(request.headers)
+        return Response(status_code=200 if request.url.path == "/" else 404)
+
+    with serving(Starlette(routes=[Route("/{path:path}", page_only)])) as url:
+        done = run(
+            *("smoke-test", "--start-limit", "2", "--url", url),
+            folder=tmp_path,
+            env={"HF_TOKEN": WRITE, "EMBED_API_KEY": APP_KEY},
+        )
+    assert done.returncode == 7
+    assert seen[-1]["x-api-key"] == APP_KEY
+    assert not any(WRITE in value for headers in seen for value in headers.values())
 
 
 @pytest.mark.parametrize("as_json", [False, True])
