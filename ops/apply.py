@@ -199,7 +199,10 @@ class _Run:
         hub, repo_id, job = self._hub, self._plan.repo_id, self._job
         plan = make_plan(hub, repo_id, of_release(hub, repo_id, last), job.written, diffs=False)
         if plan.live is None or plan.live.space.commit != self._commit:
-            raise OpsError("somebody else changed it meanwhile, which is left as it is.")
+            raise OpsError(
+                "somebody else changed it meanwhile, which is left as it is.",
+                next_step="ops plan shows their change.",
+            )
         kept = last.record.settings.secrets if last.record is not None else {}
         added = tuple(
             SettingChange("secret", "remove", change.name)

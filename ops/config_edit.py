@@ -81,7 +81,10 @@ class SpaceFile:
         try:
             yield
         except OSError as error:
-            raise ConfigError(f"{self.path} cannot be written: {error.strerror}.") from error
+            raise ConfigError(
+                f"{self.path} cannot be written: {error.strerror}.",
+                next_step="Make it writable, or name another file with --config.",
+            ) from error
 
     def _written(self, text: str, edits: Sequence[Edit]) -> str:
         try:

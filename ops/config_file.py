@@ -37,7 +37,10 @@ def parse(text: str, path: Path, environment: str | None = None) -> Config:
     if not isinstance(environments, dict) or not all(
         isinstance(entry, dict) for entry in environments.values()
     ):
-        raise ConfigError(f"{path}: environments must be tables: [environments.staging.space].")
+        raise ConfigError(
+            f"{path}: environments must be tables: [environments.staging.space].",
+            next_step="`ops config schema` shows what belongs in them.",
+        )
     if environment is not None:
         if environment not in environments:
             known = ", ".join(sorted(environments)) or "none"
@@ -71,11 +74,14 @@ def read(path: Path) -> str:
             next_step="ops init, or name another file with --config.",
         ) from error
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+        raise ConfigError(
+            f"{path} cannot be read: {error.strerror}.",
+            next_step="Make it readable, or name another file with --config.",
+        ) from error
     except UnicodeDecodeError:
         pass
     # Raised outside the handler: a decoding error carries the file, and what is secret in it.
-    raise ConfigError(f"{path} is not UTF-8 text.")
+    raise ConfigError(f"{path} is not UTF-8 text.", next_step="Save it as UTF-8.")
 
 
 def json_schema() -> dict[str, Any]:
@@ -111,7 +117,7 @@ def _data(text: str, path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         problem = f"is not valid TOML: {error}"
     # Raised outside the handler: a decoding error carries the file, and what is secret in it.
-    raise ConfigError(f"{path} {problem}.")
+    raise ConfigError(f"{path} {problem}.", next_step="Correct it at that place.")
 
 
 def _overridden(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:

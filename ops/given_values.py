@@ -109,7 +109,10 @@ class Reader:
             require_name(name, f"--only number {number}")
         found = tuple(_bindings(self._text(path)))
         if missing := set(only) - {given.name for given in found}:
-            raise ConfigError(f"The file has no {', '.join(sorted(missing))}.")
+            raise ConfigError(
+                f"The file has no {', '.join(sorted(missing))}.",
+                next_step="Correct --only, or add it to the file.",
+            )
         return checked(given for given in found if not only or given.name in only)
 
     def _text(self, path: str) -> str:
@@ -121,7 +124,11 @@ class Reader:
         except UnicodeDecodeError:
             trouble = "it is not UTF-8 text"
         # Raised outside the handlers: a decoding error carries what it could not decode.
-        raise ConfigError("The file cannot be read.", cause=f"{trouble}.")
+        raise ConfigError(
+            "The file cannot be read.",
+            cause=f"{trouble}.",
+            next_step="Name another one; - is stdin.",
+        )
 
 
 def pairs(arguments: Iterable[str]) -> tuple[Given, ...]:
@@ -152,9 +159,15 @@ def checked(given: Iterable[Given]) -> tuple[Given, ...]:
     for one in given:
         require_name(one.name, one.where)
         if before := found.get(one.name):
-            raise ConfigError(f"{one.name} is given twice: {before.where} and {one.where}.")
+            raise ConfigError(
+                f"{one.name} is given twice: {before.where} and {one.where}.",
+                next_step="Leave one of them out.",
+            )
         if "\0" in one.value or not _is_unicode(one.value):
-            raise ConfigError(f"The value of {one.name} is not a text.")
+            raise ConfigError(
+                f"The value of {one.name} is not a text.",
+                next_step="Give it as UTF-8 without a NUL character.",
+            )
         found[one.name] = one
     return tuple(found.values())
 
@@ -165,6 +178,7 @@ def require_name(name: str, where: str) -> None:
         raise ConfigError(
             f"What should be a name ({where}) is none.",
             cause="The Hub takes letters, digits and _, a letter first.",
+            next_step="Correct it.",
         )
     if suspect := find_secret(name):
         raise ConfigError(
@@ -184,7 +198,10 @@ def _bindings(text: str) -> Iterator[Given]:
         blank = len(binding.original.string) - len(binding.original.string.lstrip())
         line = binding.original.line + binding.original.string[:blank].count("\n")
         if binding.error or (binding.key is not None and binding.value is None):
-            raise ConfigError(f"Line {line} of the file is not of the form NAME=value.")
+            raise ConfigError(
+                f"Line {line} of the file is not of the form NAME=value.",
+                next_step="Correct it; a comment begins with #.",
+            )
         if binding.key is not None and binding.value is not None:
             yield Given(binding.key, binding.value, f"line {line}")
 

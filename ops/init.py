@@ -76,7 +76,10 @@ def init(path: Path, repo_id: str, *, dry_run: bool = False) -> Config:
     except FileExistsError as error:
         raise _exists(path) from error
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}.") from error
+        raise ConfigError(
+            f"{path} cannot be written: {error.strerror}.",
+            next_step="Make its folder, or name another file with --config.",
+        ) from error
     return config
 
 

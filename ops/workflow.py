@@ -132,7 +132,9 @@ def write(path: Path, text: str, *, overwrite: bool, dry_run: bool = False) -> b
     except FileNotFoundError:
         there = None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.") from error
+        raise ConfigError(
+            f"{path} cannot be read: {error}.", next_step="Make it readable, or move it away."
+        ) from error
     if there == text:
         return False
     if there is not None and not (overwrite or _is_own(there)):
@@ -146,7 +148,10 @@ def write(path: Path, text: str, *, overwrite: bool, dry_run: bool = False) -> b
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}.") from error
+        raise ConfigError(
+            f"{path} cannot be written: {error.strerror}.",
+            next_step="Make it writable, or move it away.",
+        ) from error
     return True
 
 

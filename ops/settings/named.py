@@ -40,7 +40,10 @@ def set_secrets(
     """
     for one in given:
         if not one.value:
-            raise ConfigError(f"The secret {one.name} ({one.where}) has no value.")
+            raise ConfigError(
+                f"The secret {one.name} ({one.where}) has no value.",
+                next_step="Give it one, or take it away: ops settings secrets unset NAME.",
+            )
         hide(one.value)
     space = writer.space()
     hub, repo_id, written = writer.hub, space.repo_id, writer.written(space)

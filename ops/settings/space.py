@@ -33,6 +33,7 @@ def set_hardware(writer: Writer, flavour: str) -> Changed:
         raise ConfigError(
             f"The Hub has no hardware {flavour}.",
             cause="It has " + "; ".join(f"{n} ({price(prices[n])})" for n in prices) + ".",
+            next_step="Choose one of those: ops settings hardware NAME.",
         )
     runtime = writer.hub.runtime(space.repo_id)
     now = runtime.hardware
