@@ -6,7 +6,6 @@ else ends it, what is left on the Hub is said, and doing it again goes on from t
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
@@ -15,7 +14,7 @@ from ops import __version__, canaries, releases
 from ops.answering import still_running
 from ops.config import FREE_HARDWARE
 from ops.errors import BuildFailed, OpsError, SpaceConfigError, TimedOut, Unhealthy
-from ops.plan import SettingChange, described, make_plan, of_release
+from ops.plan import SettingChange, described, make_plan, model_of, of_release
 from ops.probe import Access
 from ops.smoke_test import smoke_test_url
 from ops.watch import Patience, raise_if_ended, raise_if_overtaken, wait_until_running
@@ -361,7 +360,7 @@ class _Run:
         runtime = hub.runtime(plan.repo_id)
         if runtime.commit not in (None, commit):  # it may have been theirs that answered
             raise_if_overtaken(hub, plan.repo_id, commit)
-        model = tomllib.loads(plan.wanted.content("model.toml").decode())
+        model = model_of(plan.wanted)
         record = releases.Record(
             number=last.number + 1 if last is not None else 1,
             commit=commit,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 HOURS_A_MONTH = 730
 _MADE_BY_THE_HUB = frozenset({".gitattributes"})
+_MODEL = "model.toml"
 _DECIDES_VECTORS = ("id", "revision", "backend", "precision", "query_instruction",
                     "document_instruction", "max_length")  # fmt: skip
 _LARGEST_DIFF = 200_000
@@ -413,9 +414,29 @@ def _diff(path: str, before: bytes, after: bytes) -> str:
 
 def _vectors(hub: Hub, live: Live, wanted: Wanted) -> tuple[str, ...]:
     """The keys of model.toml that decide vectors and differ."""
-    path = "model.toml"
-    if path not in live.files or live.files[path] == wanted.files.get(path):
+    if live.files.get(_MODEL) in (None, wanted.files.get(_MODEL)):
         return ()
-    before = tomllib.loads(hub.read_file(live.space.repo_id, path, live.space.commit).decode())
-    after = tomllib.loads(wanted.content(path).decode())
+    before, after = _live_model(hub, live), model_of(wanted)
     return tuple(key for key in _DECIDES_VECTORS if before.get(key) != after.get(key))
+
+
+def _live_model(hub: Hub, live: Live) -> dict[str, Any]:
+    """model.toml as it is, or, where somebody has damaged it, as it was at the last release."""
+    last = live.releases.last
+    for commit in (live.space.commit, *([last.commit] if last is not None else [])):
+        text = hub.find_file(live.space.repo_id, _MODEL, commit)
+        if text is not None and (found := _parsed(text)) is not None:
+            return found
+    return {}
+
+
+def model_of(wanted: Wanted) -> dict[str, Any]:
+    """What its model.toml says; nothing where it has none that can be read."""
+    return (_parsed(wanted.content(_MODEL)) if _MODEL in wanted.files else None) or {}
+
+
+def _parsed(text: bytes) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(text.decode())
+    except ValueError:
+        return None

@@ -107,6 +107,16 @@ def test_a_change_made_by_hand_is_shown_as_such(world: World) -> None:
     assert not plan(world, config())
 
 
+def test_a_model_that_somebody_damaged_is_put_back(world: World) -> None:
+    """What model.toml said is known from the last release; deploying mends the file."""
+    world.push({"model.toml": b"id = "})
+    assert plan(world, config()).vectors == ()
+    changed = plan(world, config(model={"query_instruction": "query: "}))
+    assert changed.vectors == ("query_instruction",)
+    deploy(world, config())
+    assert not plan(world, config())
+
+
 def test_settings_changed_by_hand_are_shown_as_such(world: World) -> None:
     """What differs from space.toml because somebody set it on the Hub is marked."""
     world.api.add_space_variable(SPACE, "V", "by hand")
