@@ -40,9 +40,15 @@ def hub_errors(doing: str, endpoint: str) -> Iterator[None]:
     try:
         yield
     except RevisionNotFoundError as error:
-        raise NoRevisionError(f"Could not {doing}: there is no such revision.") from error
+        raise NoRevisionError(
+            f"Could not {doing}: there is no such revision.",
+            next_step="Somebody has removed it: ops releases lists what there is.",
+        ) from error
     except RemoteEntryNotFoundError as error:
-        raise NoFileError(f"Could not {doing}: there is no such file.") from error
+        raise NoFileError(
+            f"Could not {doing}: there is no such file.",
+            next_step="Somebody has removed it: ops plan shows what there is to do.",
+        ) from error
     except RepositoryNotFoundError as error:
         raise NoRepositoryError(
             f"Could not {doing}: the Hub knows no such repository for this token.",

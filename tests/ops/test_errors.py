@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import ast
-import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ops import errors
+from ops.adapters import hf_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 OPS = Path(errors.__file__).parent
 FAILURES = {
     name
-    for name, kind in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(kind, errors.OpsError)
+    for module in (errors, hf_errors)
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and issubclass(kind, errors.OpsError)
 }
 
 
