@@ -122,9 +122,10 @@ def _settings_of(call: Call, field: _Named) -> dict[str, Setting]:
 
     A change restarts the app. Secrets are seen by those who may write only.
     """
-    repo = call.repo(write=call.method != "GET" or field == "secrets")
+    changes = call.method in ("POST", "DELETE")  # a route for GET is asked by HEAD, too
+    repo = call.repo(write=changes or field == "secrets")
     found: dict[str, Setting] = getattr(call.hub.store.settings(repo), field)
-    if call.method == "GET":
+    if not changes:
         return found
     name = checked_name(call.json().get("key"))
     if call.method == "POST":

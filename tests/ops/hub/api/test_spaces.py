@@ -45,6 +45,22 @@ def test_variables_are_set_changed_and_removed(world: World) -> None:
     assert list(world.api.delete_space_variable(SPACE, "A")) == ["B"]
 
 
+@pytest.mark.parametrize("field", ["secrets", "variables"])
+def test_a_head_request_changes_nothing(world: World, field: str) -> None:
+    """It is answered as a GET is, whatever its body names."""
+    world.create(space_secrets=[{"key": "K", "value": "1"}])
+    world.api.add_space_variable(SPACE, "K", "1")
+    reply = httpx2.request(
+        "HEAD",
+        f"{world.hub.endpoint}/api/spaces/{SPACE}/{field}",
+        json={"key": "K"},
+        headers={"Authorization": f"Bearer {WRITE}"},
+    )
+    assert reply.status_code == 200
+    assert list(world.api.get_space_secrets(SPACE)) == ["K"]
+    assert list(world.api.get_space_variables(SPACE)) == ["K"]
+
+
 @pytest.mark.parametrize("name", ["1A", "A-B", "_A", "", "Ä"])
 def test_a_name_that_cannot_be_one_is_refused(world: World, name: str) -> None:
     """Names follow the Hub's pattern."""
