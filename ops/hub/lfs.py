@@ -28,13 +28,15 @@ VALID_FOR = 3600
 _KEY = secrets.token_bytes(32)
 """Of this run: an address from before a restart is asked for again."""
 _OID = re.compile(r"[0-9a-f]{64}")
+_LARGEST = 2**63 - 1
+"""Bytes: more is no file's size, and no number that everybody can read."""
 
 
 def large_file(oid: object, size: object) -> LargeFile:
     """What a client names; raises HubError when it can be no file's name and size."""
     if not isinstance(oid, str) or not _OID.fullmatch(oid):
         raise bad_request('"oid" must be 64 hexadecimal digits')
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST:
         raise bad_request('"size" must be a number of bytes')
     return LargeFile(oid, size)
 
@@ -51,7 +53,7 @@ def require_signed(
 ) -> None:
     """Raise HubError (403) for an address that was not made here, or is too old."""
     good = _signature(_subject(purpose, repo_path, large, until))
-    if not hmac.compare_digest(good, signature) or until < time.time():
+    if not hmac.compare_digest(good.encode(), signature.encode()) or until < time.time():
         raise HubError(403, "This address is not signed, or no longer")
 
 

@@ -60,6 +60,19 @@ class _SpaceKind(_Kind):
     regex = "spaces"
 
 
+class _Count(Convertor[int]):
+    """A number of bytes or seconds: of no more digits than Python, or anybody else, would read."""
+
+    regex = "[0-9]{1,19}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("count", _Count())
 register_url_convertor("kind", _Kind())
 register_url_convertor("page_kind", _PageKind())
 register_url_convertor("space_kind", _SpaceKind())

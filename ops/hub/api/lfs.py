@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _MEDIA_TYPE = "application/vnd.git-lfs+json"
 _MOST_OBJECTS = 1000
-_SIGNED = "{kind:kind}/{owner}/{name}/{oid}/{size:int}/{until:int}/{signature}"
+_SIGNED = "{kind:kind}/{owner}/{name}/{oid}/{size:count}/{until:count}/{signature}"
 
 
 def routes() -> Iterator[Route]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def routes() -> Iterator[Route]:
     """The paths of this module."""
     yield f"{LOCAL}faults", ["GET", "POST", "DELETE"], faults
-    yield f"{LOCAL}faults/{{number:int}}", ["DELETE"], fault
+    yield f"{LOCAL}faults/{{number:count}}", ["DELETE"], fault
 
 
 def faults(call: Call) -> Response:

@@ -36,7 +36,10 @@ BODIES = (
     *map(everything, ("", "a\0b", "\ud800", "me/\ud800", "../..", "x" * 10_000)),
     everything([{"path": "\ud800", "size": 1, "sample": "ä", "key": "K", "value": "\ud800"}]),
 )
-PARTS = ("none", "a%2Fb", "%00", "%ff", "..%2F..", "main%7E1", "-x", "%F0%9F%98%80", "x" * 300)
+PARTS = (
+    *("none", "a%2Fb", "%00", "%ff", "..%2F..", "main%7E1", "-x", "%F0%9F%98%80"),
+    *("x" * 300, "9" * 5000),
+)
 _ANSWERED = {
     (handler, method): (path, method)
     for module in _MODULES
@@ -51,6 +54,7 @@ KNOWN = {
     "rev": "main",
     "path": "README.md",
     "revisions": "main..main",
+    "oid": "0" * 64,
 }
 _LIVE = ("/logs/{which}", "/events")
 """They answer for as long as one listens."""
@@ -74,7 +78,7 @@ def filled(route: str, **parts: str) -> str:
 
 def named(route: str) -> list[str]:
     """The parts of a route that anybody may fill in."""
-    return [name for name in (*KNOWN, "tag", "branch") if re.search(rf"{{{name}\b", route)]
+    return [name for name in re.findall(r"\{(\w+)", route) if name != "kind"]
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +112,7 @@ def test_no_body_is_too_strange_for_an_answer(http: httpx2.Client, path: str, me
 def test_no_address_is_too_strange_for_an_answer(
     http: httpx2.Client, path: str, method: str
 ) -> None:
-    """Names, revisions and paths that cannot be are not found, or refused."""
+    """Names, revisions, numbers and signatures that cannot be are not found, or refused."""
     query = "?limit=%F0%9F&p=1e9&cursor=%2F&expand=%00&recursive=%FF&search=%00&sort=%D9%A4"
     for name, part in itertools.product(named(path), PARTS):
         status = ask(http, method, filled(path, **{name: part}) + query, b"{}")

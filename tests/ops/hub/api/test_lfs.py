@@ -120,12 +120,13 @@ def test_an_address_is_for_one_file_and_one_purpose(world: World) -> None:
         {"oid": "A" * 64, "size": 1},
         {"oid": "a" * 64, "size": -1},
         {"oid": "a" * 64, "size": "1"},
+        {"oid": "a" * 64, "size": 2**63},
         {"size": 1},
         "a" * 64,
     ],
 )
 def test_what_names_no_file_is_refused(world: World, entry: Any) -> None:
-    """An id is 64 hexadecimal digits and nothing else, so it can name no path."""
+    """An id is 64 hexadecimal digits, so it can name no path; a size is one that can be."""
     world.create()
     assert batch(world, "upload", entry).status_code == 400
     assert stored(world) == []
