@@ -29,6 +29,22 @@ MAX_LINE = LFS_THRESHOLD * 3 // 2
 """Bytes: room for a file of the largest size that goes into git, in base64."""
 
 
+Encoding = Literal["utf-8", "base64"]
+"""Of a file's content in JSON."""
+
+
+def decoded_content(path: str, text: str, encoding: Encoding) -> bytes:
+    """A file's content as git keeps it; raises HubError when it is not what it says (400)."""
+    try:
+        plain = encoding == "utf-8"
+        content = text.encode() if plain else base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise bad_request(f'The content of "{path}" is not {encoding}') from error
+    if len(content) > LFS_THRESHOLD:
+        raise HubError(413, f'"{path}" is larger than 10 MiB: upload it as a large file')
+    return content
+
+
 class Header(Asked):
     """What a commit says of itself."""
 
@@ -45,7 +61,7 @@ class Header(Asked):
 class _File(Asked):
     path: str
     content: str | None = None
-    encoding: Literal["utf-8", "base64"] = "utf-8"
+    encoding: Encoding = "utf-8"
     old_path: str | None = None
 
     def operations(self, _: Repository) -> Iterator[Operation]:
@@ -54,17 +70,7 @@ class _File(Asked):
         elif self.content is None:
             raise bad_request(f'"{self.path}" has neither "content" nor "oldPath"')
         if self.content is not None:
-            yield Write(self.path, self._bytes(self.content))
-
-    def _bytes(self, text: str) -> bytes:
-        try:
-            plain = self.encoding == "utf-8"
-            content = text.encode() if plain else base64.b64decode(text, validate=True)
-        except ValueError as error:
-            raise bad_request(f'The content of "{self.path}" is not {self.encoding}') from error
-        if len(content) > LFS_THRESHOLD:
-            raise HubError(413, f'"{self.path}" is larger than 10 MiB: upload it as a large file')
-        return content
+            yield Write(self.path, decoded_content(self.path, self.content, self.encoding))
 
 
 class _LargeFile(Asked):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,6 +9,7 @@ from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
 from ops.hub.api.call import REPO, page_url
+from ops.hub.api.commit_body import Encoding, decoded_content
 from ops.hub.api.facts import Facts, expanded, usual
 from ops.hub.api.paging import cursor_after, is_on, next_link, page_size, start_of
 from ops.hub.api.parsing import Asked, parsed
@@ -91,15 +91,10 @@ class _Wanted(Asked):
 class _File(Asked):
     path: str
     content: str
-    encoding: Literal["utf-8", "base64"] = "utf-8"
+    encoding: Encoding = "utf-8"
 
     def write(self) -> Write:
-        try:
-            plain = self.encoding == "utf-8"
-            content = self.content.encode() if plain else base64.b64decode(self.content)
-        except ValueError as error:
-            raise bad_request(f'The content of "{self.path}" is not {self.encoding}') from error
-        return Write(self.path, content)
+        return Write(self.path, decoded_content(self.path, self.content, self.encoding))
 
 
 class _New(_Wanted):

@@ -204,6 +204,7 @@ def ask(
         {"name": "x", "visibility": "public", "private": True},
         {"name": "x", "files": [{"path": "../x", "content": ""}]},
         {"name": "x", "files": [{"path": "x", "content": "a", "encoding": "base64"}]},
+        {"name": "x", "files": [{"path": "x", "content": "***", "encoding": "base64"}]},
     ],
 )
 def test_what_cannot_be_created_is_refused(world: World, body: dict[str, Any]) -> None:
