@@ -23,6 +23,12 @@ _STAND_IN = "\0"
 class QuotingRoute(Route):
     """Matches the parts of a path as they were sent."""
 
+    def __init__(self, *arguments: Any, **options: Any):
+        """As Starlette's, but that a part may have line breaks, as names of files may."""
+        super().__init__(*arguments, **options)
+        pattern = self.path_regex.pattern.removesuffix("$") + r"\Z"
+        self.path_regex = re.compile(pattern, re.DOTALL)
+
     def matches(self, scope: MutableMapping[str, Any]) -> tuple[Match, MutableMapping[str, Any]]:
         """As Starlette's route does; parameters come with their slashes."""
         raw: bytes = scope.get("raw_path") or b""

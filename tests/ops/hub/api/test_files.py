@@ -154,6 +154,15 @@ def test_a_file_comes_back_as_it_was_sent(world: World, repo: str, tmp_path: Pat
         assert Path(path).read_bytes() == content
 
 
+@pytest.mark.parametrize("name", ["a\nb", "d\n/a", "end\n"])
+def test_a_name_may_have_line_breaks(world: World, repo: str, tmp_path: Path, name: str) -> None:
+    """Git allows them, so what was committed under such a name is listed and downloaded."""
+    add(world, repo, {name: b"odd"})
+    assert name in world.api.list_repo_files(repo)
+    downloaded = world.api.hf_hub_download(repo, name, cache_dir=tmp_path)
+    assert Path(downloaded).read_bytes() == b"odd"
+
+
 def test_what_is_missing_is_named(world: World, repo: str, tmp_path: Path) -> None:
     """A missing file and a missing revision are told apart, as the client expects."""
     with pytest.raises(EntryNotFoundError):
