@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ops.adapters.watchdog import WATCHDOG
-from ops.hub.errors import HubError
+from ops.hub.errors import HubError, git_failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,11 +33,10 @@ class Git:
     index: Path | None = None
 
     def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
-        """What a command writes; raises HubError (500) when it fails."""
+        """What a command writes; raises HubError when it fails (500), or the disk is full (507)."""
         done = self._done(arguments, stdin)
         if done.returncode != 0:
-            reason = done.stderr.decode(errors="replace").strip()
-            raise HubError(500, f"git {arguments[0]} failed: {reason}")
+            raise git_failed(arguments[0], done.stderr.decode(errors="replace").strip())
         return done.stdout
 
     def attempt(self, *arguments: str, stdin: bytes = b"") -> bytes | None:

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import threading
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ from ops.hub.tree import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 __all__ = [
@@ -61,6 +61,8 @@ MAIN = "refs/heads/main"
 _COMMIT_ID = re.compile(r"[0-9a-f]{7,40}")
 _WHOLE_ID = 40
 _NO_COMMIT = "0" * _WHOLE_ID
+_LONGEST_REF = 250
+"""Bytes of a branch's or tag's name, which is a file's: git locks it by one of five more."""
 _EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """git's name for a tree without entries, which every repository has."""
 
@@ -237,13 +239,9 @@ class Repository:
     def tag(self, name: str, commit: str, *, message: str, author: Author) -> None:
         """Name a commit for good; raises HubError when the tag exists (409) or is no name (400)."""
         full = self._checked_ref("tags", name)
-        with self._writing:
-            if self._commit_at(full) is not None:
-                raise HubError(409, f"Tag {name} already exists")
+        with self._writing, self._creating(full):
             options = ["--annotate", "--message", message] if message else []
-            git = replace(self._git, author=author)
-            if git.attempt("tag", *options, name, commit) is None:
-                raise HubError(409, f"Tag {name} cannot be beside the tags that there are")
+            replace(self._git, author=author).run("tag", *options, name, commit)
 
     def delete_tag(self, name: str) -> None:
         """Remove a tag; raises HubError when there is none."""
@@ -252,12 +250,9 @@ class Repository:
     def create_branch(self, name: str, commit: str | None, *, author: Author) -> None:
         """A new branch at a commit, or without any file; HubError as for tags."""
         full = self._checked_ref("heads", name)
-        with self._writing:
-            if self._commit_at(full) is not None:
-                raise HubError(409, f"Branch {name} already exists")
+        with self._writing, self._creating(full):
             start = commit or self._write_commit(_EMPTY_TREE, "initial commit\n", author, None)
-            if self._git.attempt("update-ref", full, start, _NO_COMMIT) is None:
-                raise HubError(409, f"Branch {name} cannot be beside the branches that there are")
+            self._git.run("update-ref", full, start, _NO_COMMIT)
 
     def reset_branch(self, name: str, commit: str) -> None:
         """Have a branch name another commit; raises HubError when there is no such branch."""
@@ -365,18 +360,42 @@ class Repository:
 
     def _move(self, ref: str, commit: str, before: str | None) -> None:
         """Compare and swap; raises HubError (412) when somebody else was first."""
-        if self._git.attempt("update-ref", ref, commit, before or _NO_COMMIT) is not None:
-            return
-        if self._commit_at(ref) != before:
-            raise _conflict()
-        raise HubError(500, f"git could not move {ref}")
+        try:
+            self._git.run("update-ref", ref, commit, before or _NO_COMMIT)
+        except HubError:
+            if self._commit_at(ref) != before:
+                raise _conflict() from None
+            raise
 
     def _delete_ref(self, full: str, name: str) -> None:
-        if self._commit_at(full) is None or self._git.attempt("update-ref", "-d", full) is None:
+        if self._commit_at(full) is None:
             raise no_revision(name)
+        self._git.run("update-ref", "-d", full)
+
+    @contextmanager
+    def _creating(self, full: str) -> Iterator[None]:
+        """Raise HubError (409) when the name is taken, also by a push that was faster."""
+        self._refuse_taken(full)
+        try:
+            yield
+        except HubError:
+            self._refuse_taken(full)
+            raise
+
+    def _refuse_taken(self, full: str) -> None:
+        """Raise HubError (409) when there is such a branch or tag, or one that is its folder."""
+        name = full.split("/", 2)[2]
+        what = f"Tag {name}" if full.startswith("refs/tags/") else f"Branch {name}"
+        for other in self.refs():
+            if other.full_name == full:
+                raise HubError(409, f"{what} already exists")
+            if other.full_name.startswith(f"{full}/") or full.startswith(f"{other.full_name}/"):
+                raise HubError(409, f"{what} cannot be beside {other.name}")
 
     def _checked_ref(self, kind: str, name: str) -> str:
         full = f"refs/{kind}/{name}"
+        if len(name.encode()) > _LONGEST_REF:
+            raise bad_request(f"A branch's or tag's name has at most {_LONGEST_REF} bytes")
         if "\0" in name or "/-" in full or self._git.attempt("check-ref-format", full) is None:
             raise bad_request(f"{name!r} is not a valid name")
         return full

@@ -21,6 +21,8 @@ from ops.hub.accounts import Caller, credentials
 from ops.hub.errors import (
     HubError,
     bad_request,
+    disk_full,
+    is_disk_full,
     moved,
     no_repository,
     not_logged_in,
@@ -222,5 +224,9 @@ def endpoint(
             return await run_in_threadpool(cast("Handler", handler), call)
         except HubError as error:
             return error.response()
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            return disk_full().response()
 
     return answer

@@ -99,6 +99,22 @@ def test_tags_name_a_commit_for_good(repository: Repository) -> None:
     assert caught.value.status == 409
 
 
+def test_what_git_could_not_do_is_not_taken_for_done(repository: Repository) -> None:
+    """Only a name that is taken is a 409, which clients may ignore; others are the Hub's fault."""
+    first = repository.resolve("main")
+    repository.tag("v1", first, message="", author=ME)
+    for folder in ("tags", "heads"):
+        (repository.git_dir / "refs" / folder).rename(repository.git_dir / folder)
+        (repository.git_dir / "refs" / folder).touch()
+    for create in (
+        lambda: repository.tag("v2", first, message="", author=ME),
+        lambda: repository.create_branch("b", first, author=ME),
+    ):
+        with pytest.raises(HubError) as caught:
+            create()
+        assert caught.value.status == 500
+
+
 @pytest.mark.parametrize(
     "revision",
     [

@@ -399,6 +399,21 @@ def test_settings_that_cannot_be_are_refused(world: World) -> None:
         assert ask(world, "PUT", "/api/models/me/x/settings", json=body).status_code == 400
 
 
+def test_a_full_disk_is_said_so(world: World) -> None:
+    """With a status that clients do not try again, on a connection that goes on."""
+    world.create()
+    folder = world.hub.data / "spaces" / SPACE
+    (folder / "settings.part").symlink_to("/dev/full")
+    headers = {"Authorization": f"Bearer {WRITE}"}
+    with httpx2.Client(base_url=world.hub.endpoint, headers=headers) as http:
+        reply = http.put(f"/api/spaces/{SPACE}/settings", json={"visibility": "public"})
+        (folder / "settings.part").unlink()
+        assert reply.status_code == 507
+        assert "No space is left" in reply.json()["error"]
+        assert reply.headers["x-error-message"] == reply.json()["error"]
+        assert http.get(f"/api/spaces/{SPACE}").json()["private"] is True
+
+
 def test_rights_can_be_asked_for(world: World) -> None:
     """To read and to write, without doing either."""
     world.create()
