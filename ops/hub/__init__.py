@@ -49,6 +49,7 @@ class LocalHub:
     Raises:
         PortTaken: something else listens there.
         FolderInUse: another Hub serves the folder.
+        ConfigError: the folder cannot be used, or what it holds is damaged.
         OpsError: a mirror's folder or id is wrong.
     """
 
@@ -71,9 +72,10 @@ class LocalHub:
             self._served = Served(port, address)
             undo.callback(self._served.stop)
             self._users = users or (_owner(data),)
-            undo.enter_context(succession(data))
+            with data_folder.usable(data):
+                undo.enter_context(succession(data))
+                store = Store(data)
             runner = runner.for_owner(str(data.resolve()))
-            store = Store(data)
             for model_id, folder in (mirrors or {}).items():
                 store.mirror(model_id, folder)
             self._close = undo.pop_all()

@@ -6,6 +6,7 @@ import fcntl
 import os
 import secrets
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,13 +34,32 @@ class Held:
         self._file.close()
 
 
+@contextmanager
+def usable(data: Path) -> Iterator[None]:
+    """Raise ConfigError when the system refuses what a Hub does with its folder."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename or data} cannot be used: {error.strerror or error}.",
+            next_step="Give a place that can be written to and has room: a folder with --data, "
+            "a token's file with --token.",
+        ) from error
+
+
 def hold(data: Path) -> Held:
-    """Take a folder for a Hub, making it when it is not there; raises FolderInUse."""
-    data.mkdir(parents=True, exist_ok=True)
-    file = _locked(data)
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
+    """Take a folder for a Hub, making it when it is not there.
+
+    Raises:
+        FolderInUse: another Hub has it.
+        ConfigError: it cannot be made or written to.
+    """
+    with usable(data):
+        data.mkdir(parents=True, exist_ok=True)
+        file = _locked(data)
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
     return Held(file)
 
 
@@ -73,11 +93,12 @@ def token_in(path: Path) -> str:
     """The token in a file; a new one when it is not there. Nobody else may read it.
 
     Raises:
-        ConfigError: the file holds none.
+        ConfigError: the file holds none, or cannot be made or read.
     """
-    if not path.exists():
-        _make_token(path)
-    token = path.read_text(encoding="ascii", errors="replace").strip()
+    with usable(path):
+        if not path.exists():
+            _make_token(path)
+        token = path.read_text(encoding="ascii", errors="replace").strip()
     if not token or any(character.isspace() or not character.isascii() for character in token):
         raise ConfigError(
             f"{path} holds no token.",
@@ -108,29 +129,31 @@ def require_hub(data: Path) -> None:
 def require_idle(data: Path) -> None:
     """Raise ConfigError unless the folder is a Hub's, FolderInUse while one serves it."""
     require_hub(data)
-    _locked(data).close()
+    with usable(data):
+        _locked(data).close()
 
 
 def reset(data: Path) -> None:
     """Delete all that a Hub keeps, and the folder.
 
     Raises:
-        ConfigError: the folder is no Hub's.
+        ConfigError: the folder is no Hub's, or something in it cannot be deleted.
         FolderInUse: a Hub serves it.
     """
     require_hub(data)
     held = hold(data)
-    try:
-        for path in _all_but_lock(data):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-        (data / LOCK).unlink()
-    finally:
-        held.release()
-    if not data.is_symlink():
-        data.rmdir()
+    with usable(data):
+        try:
+            for path in _all_but_lock(data):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+            (data / LOCK).unlink()
+        finally:
+            held.release()
+        if not data.is_symlink():
+            data.rmdir()
 
 
 def _all_but_lock(data: Path) -> Iterator[Path]:

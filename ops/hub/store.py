@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_serializer
 
-from ops.errors import OpsError
+from ops.errors import ConfigError, OpsError
 from ops.hub.attributes import ATTRIBUTES, FIRST_ATTRIBUTES
 from ops.hub.errors import HubError, no_repository
 from ops.hub.names import can_be_repository_name, checked_name, checked_repository_name
@@ -128,7 +128,7 @@ class Store:
         for kind in KINDS:
             for repo in self.all(kind):
                 repo.git.clean()
-                self._remember(repo)
+                self._remember_kept(repo)
 
     def find(self, kind: Kind, owner: str, name: str) -> Repo:
         """A repository; raises HubError when there is none."""
@@ -232,7 +232,7 @@ class Store:
 
     def settings(self, repo: Repo) -> Settings:
         """What is kept about a repository outside git."""
-        text = (repo.git.folder / _SETTINGS).read_text(encoding="utf-8")
+        text = (repo.git.folder / _SETTINGS).read_text(encoding="utf-8", errors="replace")
         try:
             return Settings.model_validate_json(text)
         except ValidationError:
@@ -270,6 +270,17 @@ class Store:
     def _remember(self, repo: Repo) -> None:
         for former in self.settings(repo).former:
             self._former[repo.kind, former] = repo.id
+
+    def _remember_kept(self, repo: Repo) -> None:
+        """Of a repository that was there before; raises ConfigError when that cannot be served."""
+        try:
+            self._remember(repo)
+        except HubError as error:
+            raise ConfigError(
+                f"{error.message}.",
+                cause=f"Somebody has changed {repo.git.folder / _SETTINGS}.",
+                next_step=f"Put it back, or delete {repo.git.folder} to do without the repository.",
+            ) from error
 
     def _make(
         self,

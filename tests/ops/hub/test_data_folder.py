@@ -7,10 +7,11 @@ import pytest
 from fakes.runner import FakeRunner
 
 from ops.errors import ConfigError, FolderInUse
-from ops.hub import LocalHub
+from ops.hub import LocalHub, User
 from ops.hub.data_folder import LOCK, hold, kept_token, reset, token_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -30,6 +31,32 @@ def test_a_hub_that_cannot_start_gives_its_folder_back(tmp_path: Path) -> None:
     mirrors = {"org/model": tmp_path / "missing"}
     with pytest.raises(Exception, match="cannot be served"):
         LocalHub(tmp_path / "hub", FakeRunner(), mirrors=mirrors)
+    hold(tmp_path / "hub").release()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda data: LocalHub(data, FakeRunner()),
+        lambda data: kept_token(data, "me", "write"),
+        hold,
+    ],
+)
+def test_a_folder_that_cannot_be_is_said_so(tmp_path: Path, use: Callable[[Path], object]) -> None:
+    """With its path and the system's reason, and as a mistake of the caller's."""
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="Not a directory") as caught:
+        use(tmp_path / "file" / "hub")
+    assert str(tmp_path / "file" / "hub") in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["ending.lock", "xet"])
+def test_what_cannot_be_used_in_a_folder_is_said_so(tmp_path: Path, name: str) -> None:
+    """Whatever of it the system refuses, the Hub does not start, and gives the folder back."""
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / name).symlink_to("/dev/full/none")
+    with pytest.raises(ConfigError, match="cannot be used"):
+        LocalHub(tmp_path / "hub", FakeRunner(), users=[User("me", {"hf_x": "write"})])
     hold(tmp_path / "hub").release()
 
 

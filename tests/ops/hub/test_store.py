@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ops.errors import OpsError
+from ops.errors import ConfigError, OpsError
 from ops.hub.errors import HubError
 from ops.hub.repository import Author, Write
 from ops.hub.store import Settings, Store
@@ -90,12 +90,27 @@ def test_a_moved_repository_is_known_by_its_former_names(tmp_path: Path) -> None
     assert store.moved("models", "team", "second") is None
 
 
-def test_damaged_settings_are_said_so_without_their_values(tmp_path: Path, repo: Repo) -> None:
+@pytest.mark.parametrize(
+    "content", [json.dumps({"secrets": {"S": "hidden"}}).encode(), b"{hidden", b"hidden \xff"]
+)
+def test_damaged_settings_are_said_so_without_their_values(
+    tmp_path: Path, repo: Repo, content: bytes
+) -> None:
     """The message names the repository, and shows nothing of what the file holds."""
-    (repo.git.folder / "settings.json").write_text(json.dumps({"secrets": {"S": "hidden"}}))
+    store = Store(tmp_path)
+    (repo.git.folder / "settings.json").write_bytes(content)
     with pytest.raises(HubError, match="me/model") as caught:
-        Store(tmp_path).settings(repo)
+        store.settings(repo)
     assert "hidden" not in str(caught.value)
+
+
+def test_damaged_settings_end_a_start_with_what_to_do(tmp_path: Path, repo: Repo) -> None:
+    """A Hub that is started names the file, and the repository that it cannot serve."""
+    (repo.git.folder / "settings.json").write_bytes(b"{")
+    with pytest.raises(ConfigError, match="me/model") as caught:
+        Store(tmp_path)
+    assert str(repo.git.folder / "settings.json") in str(caught.value.cause)
+    assert str(repo.git.folder) in str(caught.value.next_step)
 
 
 def test_a_mirror_takes_the_place_of_a_mirror_alone(tmp_path: Path, repo: Repo) -> None:
