@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from ops.hub.attributes import ATTRIBUTES, Attributes
-from ops.hub.errors import HubError, bad_request, git_failed
+from ops.hub.errors import HubError, bad_request
 from ops.hub.tree import FILE, LargeFile, checked_path
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Draft:
             return
         _, said = process.communicate()
         if process.returncode != 0:
-            raise git_failed("fast-import", said.decode(errors="replace").strip())
+            raise self._git.failure("fast-import", said)
 
     def _files(self, commit: str | None) -> Iterator[tuple[str, _Placed]]:
         if commit is None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ops.adapters.watchdog import WATCHDOG
-from ops.hub.errors import HubError, git_failed
+from ops.hub.errors import git_failed, no_repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from ops.hub.errors import HubError
 
 
 @dataclass(frozen=True)
@@ -26,18 +29,33 @@ class Author:
 
 @dataclass(frozen=True)
 class Git:
-    """Commands on the repository in `folder`; `index` is a file for those that need one."""
+    """Commands on the repository in `folder`; `index` is a file for those that need one.
+
+    `left` is set when the repository is no longer in that folder, where another one may be.
+    """
 
     folder: Path
     author: Author = Author("hub")
     index: Path | None = None
+    left: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the repository is not there any more."""
+        return self.left.is_set() or not (self.folder / "HEAD").is_file()
 
     def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
-        """What a command writes; raises HubError when it fails (500), or the disk is full (507)."""
+        """What a command writes; raises HubError when it fails."""
         done = self._done(arguments, stdin)
         if done.returncode != 0:
-            raise git_failed(arguments[0], done.stderr.decode(errors="replace").strip())
+            raise self.failure(arguments[0], done.stderr)
         return done.stdout
+
+    def failure(self, command: str, said: bytes) -> HubError:
+        """Why a command failed; a repository may have been deleted or moved meanwhile."""
+        if command != "init" and self.is_gone:
+            return no_repository()
+        return git_failed(command, said.decode(errors="replace").strip())
 
     def attempt(self, *arguments: str, stdin: bytes = b"") -> bytes | None:
         """What a command writes, None when it fails."""
@@ -62,7 +80,7 @@ class Git:
                 requests.flush()
                 words = replies.readline().split()
                 if len(words) != 3:  # noqa: PLR2004 -- id, type, size
-                    raise HubError(500, f"git has no blob {oid}")
+                    raise self.failure("cat-file", f"there is no blob {oid}".encode())
                 content = replies.read(int(words[2]))
                 replies.read(1)
                 return content

@@ -12,13 +12,15 @@ import os
 import re
 import secrets
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ops.hub.errors import HubError, bad_request
+from ops.hub.errors import HubError, bad_request, no_repository
 from ops.hub.repository import LargeFile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -65,6 +67,15 @@ def _signature(subject: str) -> str:
     return hmac.new(_KEY, subject.encode(), hashlib.sha256).hexdigest()
 
 
+@contextmanager
+def _in_a_repository() -> Iterator[None]:
+    """Raise HubError (404) when the folder is gone: the repository was deleted or moved."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise no_repository() from error
+
+
 @dataclass
 class Arriving:
     """A large file while it is received, beside where it will be; use `keep`, then `close`."""
@@ -77,9 +88,12 @@ class Arriving:
     _size: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        self.target.parent.mkdir(parents=True, exist_ok=True)
         self._part = self.target.with_name(f"{self.target.name}.{secrets.token_hex(4)}.part")
-        self._file = self._part.open("xb")
+        with _in_a_repository():
+            # Not the repository's own folder, which goes with it.
+            for folder in (self.target.parent.parent, self.target.parent):
+                folder.mkdir(exist_ok=True)
+            self._file = self._part.open("xb")
         self._digest = hashlib.sha256()
 
     def write(self, chunk: bytes) -> None:
@@ -96,7 +110,8 @@ class Arriving:
             raise HubError(422, "The content is not what its oid and size say")
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._part.replace(self.target)
+        with _in_a_repository():
+            self._part.replace(self.target)
 
     def close(self) -> None:
         """Leave nothing half received."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ops.hub import history
 from ops.hub.checkout import check_out
 from ops.hub.draft import Delete, Draft, Move, Operation, Write, WriteLarge
-from ops.hub.errors import HubError, bad_request, no_entry, no_revision
+from ops.hub.errors import HubError, bad_request, no_entry, no_repository, no_revision
 from ops.hub.git_command import Author, Git
 from ops.hub.history import Commit
 from ops.hub.tree import (
@@ -100,6 +100,15 @@ class Repository:
         repository._git.run("init", *options, git_dir)
         return repository
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was deleted or moved, so that whatever is asked of it fails."""
+        return self._git.is_gone
+
+    def leave(self) -> None:
+        """Know that it is no longer in its folder."""
+        self._git.left.set()
+
     def resolve(self, revision: str) -> str:
         """The commit of a branch, tag or commit id; raises HubError when there is none."""
         is_id = _COMMIT_ID.fullmatch(revision) is not None
@@ -110,7 +119,7 @@ class Repository:
                 return found
         if is_id and (found := self._commit(revision)):
             return found
-        raise no_revision(revision)
+        raise self._no_revision(revision)
 
     def head(self) -> str | None:
         """The newest commit of main, None in an empty repository."""
@@ -120,7 +129,7 @@ class Repository:
         """The newest commit of a branch; raises HubError when there is no such branch."""
         found = self._commit_at(f"refs/heads/{name}")
         if found is None:
-            raise no_revision(name)
+            raise self._no_revision(name)
         return found
 
     def has_branch(self, name: str) -> bool:
@@ -205,7 +214,7 @@ class Repository:
         with self._writing:
             head = self._commit_at(f"refs/heads/{branch}")
             if head is None and (branch != "main" or self.refs()):
-                raise no_revision(branch)
+                raise self._no_revision(branch)
             if parent is not None and parent != head:
                 raise _conflict()
             commit = self._write_commit(draft.write_tree(head), message, author, head)
@@ -307,9 +316,14 @@ class Repository:
 
     def take_over(self, other: Repository, *, message: str, author: Author) -> str:
         """Commit all files of another repository's main here, as one commit; returns its id."""
-        source = other.branch("main")
-        self._git.run("fetch", "--quiet", str(other.git_dir), MAIN)
-        for entry in other.tree(source, recursive=True):
+        other.branch("main")
+        try:
+            self._git.run("fetch", "--quiet", str(other.git_dir), MAIN)
+        finally:
+            if other.is_gone:  # what was fetched, or not, may be another repository's
+                raise no_repository()
+        source = self._git.run("rev-parse", "--verify", "FETCH_HEAD^{commit}").decode().strip()
+        for entry in self.tree(source, recursive=True):
             if entry.large is not None and other.large_path(entry.large).is_file():
                 self._keep_as(other.large_path(entry.large), entry.large)
         with self._writing:
@@ -348,6 +362,9 @@ class Repository:
             return None
         return self._commit(found.split()[-1].decode())
 
+    def _no_revision(self, name: str) -> HubError:
+        return no_repository() if self.is_gone else no_revision(name)
+
     def _commit(self, oid: str) -> str | None:
         found = self._git.attempt("rev-parse", "--verify", "--quiet", f"{oid}^{{commit}}")
         return found.decode().strip() if found else None
@@ -369,7 +386,7 @@ class Repository:
 
     def _delete_ref(self, full: str, name: str) -> None:
         if self._commit_at(full) is None:
-            raise no_revision(name)
+            raise self._no_revision(name)
         self._git.run("update-ref", "-d", full)
 
     @contextmanager

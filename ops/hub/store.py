@@ -149,8 +149,8 @@ class Store:
 
     def all(self, kind: Kind) -> list[Repo]:
         """Every repository of a kind, by name."""
-        found = sorted((self._folder / kind).glob(f"*/*/{_SETTINGS}"))
-        return [self.find(kind, p.parent.parent.name, p.parent.name) for p in found]
+        found = [path.parent for path in sorted((self._folder / kind).glob(f"*/*/{_SETTINGS}"))]
+        return [Repo(kind, p.parent.name, p.name, self._opened(p)) for p in found]
 
     def create(
         self, kind: Kind, owner: str, name: str, settings: Settings, files: Sequence[Write] = ()
@@ -185,9 +185,9 @@ class Store:
             now = self.settings(repo)
             former = tuple(dict.fromkeys((*now.former, repo.id)))
             self.save(repo, now.model_copy(update={"former": former}))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self._open.pop(repo.git.folder, None)
+            self._make_room(target)
             repo.git.folder.rename(target)
+            self._forget(repo.git.folder)
             moved = Repo(repo.kind, owner, name, self._opened(target))
             self._remember(moved)
         return moved
@@ -222,17 +222,18 @@ class Store:
             ) from error
 
     def delete(self, repo: Repo) -> None:
-        """Remove a repository for good."""
-        gone = self._folder / _GONE / secrets.token_hex(8)
-        gone.parent.mkdir(exist_ok=True)
+        """Remove a repository for good; raises HubError when somebody else has done so."""
         with self._lock:
-            self._open.pop(repo.git.folder, None)
-            repo.git.folder.rename(gone)
-        shutil.rmtree(gone)
+            self.settings(repo)
+            gone = self._put_aside(repo.git.folder)
+        shutil.rmtree(gone, ignore_errors=True)  # git may still write there; the next start deletes
 
     def settings(self, repo: Repo) -> Settings:
-        """What is kept about a repository outside git."""
-        text = (repo.git.folder / _SETTINGS).read_text(encoding="utf-8", errors="replace")
+        """What is kept about a repository outside git; raises HubError when it is gone (404)."""
+        try:
+            text = (repo.git.folder / _SETTINGS).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError as error:
+            raise no_repository() from error
         try:
             return Settings.model_validate_json(text)
         except ValidationError:
@@ -297,9 +298,32 @@ class Store:
             self.save(made, settings.model_copy(update={"created": timestamp()}))
             with self._lock:
                 self._refuse_taken(kind, owner, name)
-                target.parent.mkdir(parents=True, exist_ok=True)
+                self._make_room(target)
                 folder.rename(target)
         return Repo(kind, owner, name, self._opened(target))
+
+    def _make_room(self, target: Path) -> None:
+        """For a repository to come by a rename, with the lock held and the name not taken.
+
+        Git may have gone on writing under the name of one that was deleted or moved away.
+        """
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            shutil.rmtree(self._put_aside(target), ignore_errors=True)
+
+    def _put_aside(self, folder: Path) -> Path:
+        """Have a folder no more by one rename; returns where it can be taken apart."""
+        gone = self._folder / _GONE / secrets.token_hex(8)
+        gone.parent.mkdir(exist_ok=True)
+        folder.rename(gone)
+        self._forget(folder)
+        return gone
+
+    def _forget(self, folder: Path) -> None:
+        """Whoever still works on the repository that was there is not led to the next one."""
+        before = self._open.pop(folder, None)
+        if before is not None:
+            before.leave()
 
     @contextmanager
     def _new(self) -> Iterator[Path]:

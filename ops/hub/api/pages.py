@@ -6,6 +6,7 @@ Without a session they show the names and stages of public Spaces, and no more; 
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
@@ -73,7 +74,10 @@ def spaces_again(call: Call) -> Response:
 
 
 def _list(call: Call, template: str) -> Response:
-    found = [_shown(call, repo) for repo in call.hub.store.all("spaces")]
+    found = []
+    for repo in call.hub.store.all("spaces"):
+        with suppress(HubError):  # deleted meanwhile
+            found.append(_shown(call, repo))
     return _page(template, spaces=[one for one in found if one is not None], viewer=_viewer(call))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
@@ -14,7 +14,7 @@ from ops.hub.api.facts import Facts, expanded, usual
 from ops.hub.api.paging import cursor_after, is_on, next_link, page_size, start_of
 from ops.hub.api.parsing import Asked, parsed
 from ops.hub.card import check_card
-from ops.hub.errors import HubError, bad_request, gated, not_logged_in
+from ops.hub.errors import HubError, bad_request, gated, no_repository, not_logged_in
 from ops.hub.hardware import known_hardware
 from ops.hub.names import split_id
 from ops.hub.repository import Write
@@ -23,10 +23,10 @@ from ops.hub.timestamp import timestamp
 from ops.hub.volume import Volume  # noqa: TC001 -- pydantic reads it
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ops.hub.api.call import Call, Route
-    from ops.hub.store import Kind, Repo
+    from ops.hub.store import Kind
 
 _LARGEST_PAGE = 1000
 
@@ -282,6 +282,7 @@ def _expand(call: Call) -> list[str]:
     return expanded(call.kind, call.query.getlist("expand") + call.query.getlist("expand[]"))
 
 
+_A = TypeVar("_A")
 _SORTED_BY = ("createdAt", "downloads", "lastModified", "likes", "trendingScore")
 
 
@@ -289,29 +290,45 @@ def listing(call: Call) -> Response:
     """GET /api/KIND: repositories that the caller may see, a page at a time."""
     names = _expand(call) or usual(call.kind, listed=not is_on(call, "full"))
     limit, after = page_size(call, usual=_LARGEST_PAGE, most=_LARGEST_PAGE), start_of(call)
-    found = [Facts(call.hub, repo) for repo in call.hub.store.all(call.kind) if _shows(call, repo)]
     sort = call.query.get("sort")
+    if sort is not None and sort not in _SORTED_BY:
+        raise bad_request(f'"sort" must be one of [{", ".join(_SORTED_BY)}]')
+    every = [Facts(call.hub, repo) for repo in call.hub.store.all(call.kind)]
+    found = [facts for facts, shows in _asked(every, lambda facts: _shows(call, facts)) if shows]
     if sort is not None:
-        if sort not in _SORTED_BY:
-            raise bad_request(f'"sort" must be one of [{", ".join(_SORTED_BY)}]')
-        found.sort(key=lambda facts: facts.of([sort])[sort], reverse=True)
-    wanted = {tag for entry in call.query.getlist("filter") for tag in entry.split(",")}
-    found = [facts for facts in found if wanted <= set(facts.tags if wanted else ())]
+        values = _asked(found, lambda facts: facts.of([sort])[sort])
+        found = [facts for facts, _ in sorted(values, key=lambda pair: pair[1], reverse=True)]
     ids = [facts.repo.id for facts in found]
     start = ids.index(after) + 1 if after in ids else 0
     page = found[start : start + limit]
     more = start + limit < len(found)
     headers = next_link(call, cursor=cursor_after(page[-1].repo.id)) if more else {}
-    return JSONResponse([facts.of(names) for facts in page], headers=headers)
+    bodies = [body for _, body in _asked(page, lambda facts: facts.of(names))]
+    return JSONResponse(bodies, headers=headers)
 
 
-def _shows(call: Call, repo: Repo) -> bool:
+def _asked(found: Iterable[Facts], question: Callable[[Facts], _A]) -> list[tuple[Facts, _A]]:
+    """Each with its answer, but those that are deleted while they are asked."""
+    answers = []
+    for facts in found:
+        try:
+            answers.append((facts, question(facts)))
+        except HubError as error:
+            if error.code != no_repository().code:
+                raise
+    return answers
+
+
+def _shows(call: Call, facts: Facts) -> bool:
+    repo = facts.repo
     author, search = call.query.get("author"), call.query.get("search", "")
     if author not in (None, repo.owner) or search.lower() not in repo.id.lower():
         return False
-    if call.hub.store.settings(repo).visibility == "public":
-        return True
-    return call.caller is not None and call.caller.may_read(repo.owner, repo.kind, repo.name)
+    sees = call.caller is not None and call.caller.may_read(repo.owner, repo.kind, repo.name)
+    if facts.settings.visibility != "public" and not sees:
+        return False
+    wanted = {tag for entry in call.query.getlist("filter") for tag in entry.split(",")}
+    return not wanted or wanted <= set(facts.tags)
 
 
 def validate_yaml(call: Call) -> Response:

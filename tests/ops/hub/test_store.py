@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import hashlib
 import json
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ops.errors import ConfigError, OpsError
 from ops.hub.errors import HubError
-from ops.hub.repository import Author, Write
+from ops.hub.lfs import Arriving
+from ops.hub.repository import Author, LargeFile, Write
 from ops.hub.store import Settings, Store
 
 if TYPE_CHECKING:
@@ -125,3 +128,69 @@ def test_a_mirror_takes_the_place_of_a_mirror_alone(tmp_path: Path, repo: Repo) 
     with pytest.raises(OpsError, match="me/model"):
         store.mirror("me/model", source)
     assert repo.git.text(repo.git.resolve("main"), "a") == "x"
+
+
+@pytest.mark.parametrize("goes", ["deleted", "moved"])
+def test_a_name_is_free_whatever_git_still_wrote_there(
+    tmp_path: Path, repo: Repo, goes: str
+) -> None:
+    """A commit under way finds no repository any more, and leaves nothing that is in the way."""
+    store = Store(tmp_path)
+    with closing(repo.git.draft()) as draft:
+        for number in range(300):  # so many that git writes a pack
+            draft.add(Write(f"n/{number}", str(number).encode()))
+        if goes == "deleted":
+            store.delete(repo)
+        else:
+            store.move(repo, "me", "other")
+        with pytest.raises(HubError) as caught:
+            repo.git.finish(draft, message="late\n", author=Author("me"))
+    assert caught.value.code == "RepoNotFound"
+    (repo.git.git_dir / "objects").mkdir(parents=True, exist_ok=True)  # whichever git it is
+    second = store.create("models", "me", "model", Settings(), [Write("b", b"x")])
+    assert [e.path for e in second.git.tree(second.git.resolve("main"))] == [".gitattributes", "b"]
+    store.delete(second)
+    if goes == "moved":
+        store.move(store.find("models", "me", "other"), "me", "model")
+
+
+def test_what_is_gone_is_not_found(tmp_path: Path, repo: Repo) -> None:
+    """Whatever is asked of a repository that somebody else has deleted; nothing comes back."""
+    store = Store(tmp_path)
+    commit = repo.git.resolve("main")
+    large = LargeFile("0" * 64, 1)
+    whole = LargeFile(hashlib.sha256(b"x").hexdigest(), 1)
+    arriving = Arriving(repo.git.large_path(whole), whole)
+    arriving.write(b"x")
+    store.delete(repo)
+    for ask in (
+        lambda: store.settings(repo),
+        lambda: store.delete(repo),
+        lambda: repo.git.tree(commit),
+        repo.git.refs,
+        lambda: repo.git.resolve("main"),
+        lambda: repo.git.tag("v1", commit, message="", author=Author("me")),
+        lambda: Arriving(repo.git.large_path(large), large),
+        arriving.keep,
+    ):
+        with pytest.raises(HubError) as caught:
+            ask()
+        assert caught.value.code == "RepoNotFound"
+    arriving.close()
+    assert not repo.git.folder.exists()
+
+
+@pytest.mark.usefixtures("repo")
+def test_whoever_works_on_one_that_is_gone_is_not_led_to_the_next(tmp_path: Path) -> None:
+    """Another repository of the same name is another one: it has nothing of what was asked for."""
+    store = Store(tmp_path)
+    before = store.find("models", "me", "model")
+    commit = before.git.resolve("main")
+    store.delete(before)
+    store.create("models", "me", "model", Settings())
+    with pytest.raises(HubError) as caught:
+        before.git.tree(commit)
+    assert caught.value.code == "RepoNotFound"
+    with pytest.raises(HubError) as caught:
+        store.duplicate(before, "me", "copy", Settings())
+    assert caught.value.code == "RepoNotFound"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,12 @@ from huggingface_hub.errors import (
 
 from ops.errors import OpsError
 from ops.hub import LocalHub
+from ops.hub.api.facts import Facts
+from ops.hub.errors import HubError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fakes.runner import FakeRunner
     from hub_world import World
 
@@ -380,6 +385,24 @@ def test_repositories_are_listed_for_who_may_see_them(world: World) -> None:
     second = httpx2.get(first.links["next"]["url"], headers={"Authorization": f"Bearer {WRITE}"})
     assert [m["id"] for m in first.json() + second.json()] == sorted(mine)
     assert ask(world, "GET", "/api/models?sort=beauty").status_code == 400
+
+
+def test_what_is_deleted_meanwhile_is_not_listed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list is of those that are left, wherever in it somebody else deletes another one."""
+    for name in ("gone", "left"):
+        world.api.create_repo(f"me/{name}")
+    of = Facts.of
+
+    def of_the_rest(self: Facts, names: Iterable[str]) -> dict[str, Any]:
+        with suppress(HubError):
+            self.hub.store.delete(self.hub.store.find("models", "me", "gone"))
+        return of(self, names)
+
+    monkeypatch.setattr(Facts, "of", of_the_rest)
+    reply = ask(world, "GET", "/api/models?full=true")
+    assert [model["id"] for model in reply.json()] == ["me/left"]
 
 
 def test_settings_that_cannot_be_are_refused(world: World) -> None:
