@@ -76,7 +76,7 @@ def deploy(
     repo_id = hub.full_name(config.space.repo_id)
     tree = render(config)
     say(f"{repo_id} on {hub.endpoint}: {len(tree)} files")
-    written = Written(f"{hub.endpoint} {repo_id}", request.state_file)
+    written = Written(f"{hub.endpoint} {repo_id}", request.state_file, say)
     wanted = of_config(config, tree, request.secrets)
     plan = make_plan(hub, repo_id, wanted, written, diffs=False)
     if not plan and plan.live is not None and plan.live.releases.last is not None:

@@ -63,7 +63,7 @@ def rollback(
     """
     space = find_space(hub, request.repo_id)
     repo_id = space.repo_id
-    written = Written(f"{hub.endpoint} {repo_id}", request.state_file)
+    written = Written(f"{hub.endpoint} {repo_id}", request.state_file, say)
     release, plan = _target(hub, repo_id, request.number, written)
     if not plan:
         say(f"Nothing to do: {repo_id} is {release.name} already.")

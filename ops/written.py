@@ -24,6 +24,8 @@ from ops.config import Visibility  # noqa: TC001 -- pydantic reads it when it ru
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ops.runner import Log
+
 Verdict = Literal["same", "changed", "unknown"]
 
 
@@ -44,22 +46,36 @@ class _Space(BaseModel):
 class _Kept(BaseModel):
     """The file; `spaces` by endpoint and name."""
 
-    key: str = Field(default_factory=lambda: secrets.token_hex(32), repr=False)
+    key: str = Field(
+        default_factory=lambda: secrets.token_hex(32), pattern=r"^[0-9a-f]{64}$", repr=False
+    )
     spaces: dict[str, _Space] = Field(default_factory=dict)
 
 
 def default_path() -> Path:
     """Where it is kept: the user's state folder (XDG Base Directory Specification)."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    base = os.environ.get("XDG_STATE_HOME") or _home() / ".local" / "state"
     return Path(base) / "embedding-space" / "written.json"
+
+
+def _home() -> Path:
+    """The user's folder; for one who has none, as in a container, where nothing can be kept."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.devnull)
 
 
 @dataclass(frozen=True)
 class Written:
-    """What was written to one Space from this machine; `space` is its endpoint and name."""
+    """What was written to one Space from this machine; `space` is its endpoint and name.
+
+    To remember is a convenience: where it cannot be done, `say` is told so, and that is all.
+    """
 
     space: str
     path: Path = field(default_factory=default_path)
+    say: Log = lambda _: None
 
     def visibility(self) -> Visibility | None:
         """What was set last."""
@@ -142,8 +158,20 @@ class Written:
             return _Kept()
 
     def _write(self, kept: _Kept) -> None:
+        try:
+            self._replace(json.dumps(kept.model_dump()))
+        except OSError as error:
+            self.say(
+                f"{self.path} cannot be written ({error.strerror}): the next plan will not know "
+                "which secrets and visibility were set from here"
+            )
+
+    def _replace(self, text: str) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         part = self.path.with_suffix(f".{os.getpid()}.part")
-        part.touch(mode=0o600)
-        part.write_text(json.dumps(kept.model_dump()), encoding="utf-8")
-        part.replace(self.path)
+        try:
+            part.touch(mode=0o600)
+            part.write_text(text, encoding="utf-8")
+            part.replace(self.path)
+        finally:
+            part.unlink(missing_ok=True)

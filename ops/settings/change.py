@@ -97,7 +97,7 @@ class Writer:
 
     def written(self, space: SpaceState) -> Written:
         """What this machine wrote to it before."""
-        return Written(f"{self.hub.endpoint} {space.repo_id}", self.state_file)
+        return Written(f"{self.hub.endpoint} {space.repo_id}", self.state_file, self.say)
 
     def carry_out(self, proposed: Proposed) -> Changed:
         """Do it: on the Hub, then in space.toml, which is tried first.

@@ -4,7 +4,16 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from deploying import BROKEN, OTHER_VECTORS, SECRETS, app, config, deploy, hub_of
+from deploying import (
+    BROKEN,
+    OTHER_VECTORS,
+    SECRETS,
+    app,
+    config,
+    deploy,
+    hub_of,
+    state_file,
+)
 from fakes.embedding_server import APP_KEY, Fault, embedding_app
 from fakes.runner import FakeRunner
 from hub_world import FREE, OTHER, READ, SPACE, WRITE, hub_world
@@ -60,6 +69,14 @@ def test_doing_it_again_changes_nothing(world: World) -> None:
     assert {seen.method for seen in world.hub.faults.seen} <= {"GET", "HEAD"}
     assert (second.commit, second.release, second.pushed) == (first.commit, "release-1", False)
     assert len(world.runner.build_args) == builds
+
+
+def test_a_machine_that_can_keep_nothing_deploys(world: World) -> None:
+    """Where no state can be written, a proven version is a release all the same, and it is said."""
+    state_file(world).mkdir()
+    said: list[str] = []
+    assert deploy(world, config(), say=said.append).release == "release-1"
+    assert any(line.startswith(f"{state_file(world)} cannot be written") for line in said)
 
 
 def test_a_change_is_the_next_release(world: World) -> None:

@@ -85,6 +85,39 @@ def test_a_damaged_file_is_as_none(written: Written) -> None:
     assert written.compare({"KEYS": "one"}, LIVE) == {"KEYS": "same"}
 
 
+def test_a_damaged_key_is_as_none(written: Written) -> None:
+    """One that cannot be a key is as a file that cannot be read."""
+    written.path.write_text(written.path.read_text().replace('"key": "', '"key": "no key '))
+    assert written.compare({"KEYS": "one"}, LIVE) == {"KEYS": "unknown"}
+    written.note({"KEYS": "one"}, LIVE, "private")
+    assert written.compare({"KEYS": "one"}, LIVE) == {"KEYS": "same"}
+
+
+def test_what_cannot_be_kept_is_said(tmp_path: Path) -> None:
+    """No folder to write to ends nothing, and leaves nothing behind: the reason is told."""
+    (tmp_path / "taken").write_text("")
+    (tmp_path / "state" / "written.json").mkdir(parents=True)
+    for path in (tmp_path / "taken" / "written.json", tmp_path / "state" / "written.json"):
+        said: list[str] = []
+        Written("http://hub me/app", path, said.append).note({"KEYS": "one"}, LIVE, "private")
+        assert len(said) == 1
+        assert said[0].startswith(f"{path} cannot be written (")
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["written.json"]
+
+
+def test_who_has_no_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without a folder, as containers have them, is told so and no more."""
+
+    def no_home() -> Path:
+        raise RuntimeError
+
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr("pathlib.Path.home", no_home)
+    said: list[str] = []
+    Written("http://hub me/app", default_path(), said.append).note(None, {}, "private")
+    assert len(said) == 1
+
+
 def _digest(path: Path) -> str:
     return path.read_text().partition('"digest": "')[2].partition('"')[0]
 
