@@ -7,14 +7,14 @@ before the tag, so that a tag has its record; a record without a tag is of no re
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import datetime  # noqa: TC003 -- pydantic reads it when it runs
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from ops.canaries import Canaries
-from ops.config import Visibility  # noqa: TC001 -- as above
+from ops.config import Visibility  # noqa: TC001 -- pydantic reads it when it runs
 from ops.errors import ConfigError
 from ops.find_space import find_space
 
@@ -27,6 +27,7 @@ BRANCH = "releases"
 _RECORDS = "releases.jsonl"
 _CANARIES = "canaries.json"
 _TAG = "release-"
+_RELEASE = re.compile(rf"{_TAG}(0|[1-9][0-9]{{0,8}})")
 
 
 class Settings(BaseModel):
@@ -52,7 +53,7 @@ class Record(BaseModel):
 
     number: int
     commit: str
-    time: datetime
+    time: AwareDatetime
     toolkit: str
     toolkit_commit: str | None
     model: str
@@ -171,9 +172,15 @@ def _data(release: Release) -> dict[str, Any]:
 
 
 def names(tags: Mapping[str, str]) -> list[str]:
-    """Those of the tags that are releases, the oldest first."""
-    numbers = [name.removeprefix(_TAG) for name in tags if name.startswith(_TAG)]
-    return [f"{_TAG}{number}" for number in sorted(int(n) for n in numbers if n.isdecimal())]
+    """Those of the tags that are releases, the oldest first.
+
+    Somebody's own `release-007` or `release-next` is none.
+    """
+    return sorted(filter(_RELEASE.fullmatch, tags), key=_number)
+
+
+def _number(name: str) -> int:
+    return int(name.removeprefix(_TAG))
 
 
 def read(hub: Hub, repo_id: str) -> Releases:
@@ -184,7 +191,7 @@ def read(hub: Hub, repo_id: str) -> Releases:
     records = {(r.number, r.commit): r for r in _records(text or b"")}
     found = []
     for name in names(refs.tags):
-        number, commit = int(name.removeprefix(_TAG)), refs.tags[name]
+        number, commit = _number(name), refs.tags[name]
         found.append(Release(number, commit, records.get((number, commit))))
     return Releases(tuple(found))
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,41 @@ def test_a_tag_made_by_hand_is_a_release_without_a_record(world: World) -> None:
         assert "no record" in next(verb.lines(verb.listed(hub, SPACE)))
     finally:
         world.api.delete_tag(SPACE, tag="release-7", repo_type="space")
+
+
+@pytest.mark.parametrize("name", ["release-007", "release-٣", "release-next"])
+def test_a_tag_that_only_looks_like_one_is_none(world: World, name: str) -> None:
+    """Somebody's own tag, of a number that no release has, is left out."""
+    hub = hub_of(world)
+    before = verb.read(hub, SPACE).all
+    tags = {**hub.tags(SPACE), name: before[0].commit}
+    assert verb.names(tags) == ["release-1", "release-2"]
+    world.api.create_tag(SPACE, tag=name, revision=before[0].commit, repo_type="space")
+    try:
+        assert verb.read(hub, SPACE).all == before
+    finally:
+        world.api.delete_tag(SPACE, tag=name, repo_type="space")
+
+
+def test_a_time_without_a_zone_is_no_record(world: World) -> None:
+    """A line that was edited so is damaged: nothing is known of its release, which stays."""
+    hub = hub_of(world)
+    head = hub.refs(SPACE).branches[verb.BRANCH]
+    text = hub.read_file(SPACE, "releases.jsonl", head)
+    zoneless = re.sub(rb'("time":"[^"]*)Z"', rb'\1"', text)
+    assert zoneless != text
+    for content in (zoneless, text):
+        head = hub.commit(
+            SPACE,
+            add={"releases.jsonl": content},
+            delete=(),
+            title="By hand",
+            description="",
+            parent=head,
+            branch=verb.BRANCH,
+        )
+        damaged = [release.record is None for release in verb.read(hub, SPACE).all]
+        assert damaged == [content is zoneless] * 2
 
 
 def test_a_space_that_is_not_there_is_told(world: World) -> None:
