@@ -6,6 +6,8 @@ Looks only. `ops deploy` carries out exactly this.
 from __future__ import annotations
 
 import difflib
+import json
+import re
 import tomllib
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -233,9 +235,14 @@ def described(change: SettingChange) -> str:
             return f"{what}: written again ({change.before})"
         return f"{what}: {'added' if change.kind == 'add' else 'removed'}"
     if change.kind == "remove":
-        return f"{what}: removed (was {change.before})"
-    before = "" if change.before is None else f"{change.before} -> "
-    return f"{what}: {before}{change.after}"
+        return f"{what}: removed (was {printable(change.before or '')})"
+    before = "" if change.before is None else f"{printable(change.before)} -> "
+    return f"{what}: {before}{printable(change.after or '')}"
+
+
+def printable(text: str) -> str:
+    """On one line, and nothing in it that a terminal would obey."""
+    return text if text.isprintable() else json.dumps(text)
 
 
 def lines(plan: Plan) -> Iterator[str]:
@@ -249,7 +256,7 @@ def lines(plan: Plan) -> Iterator[str]:
         yield f"{_SIGNS[change.kind]} {described(change)}{_ON_THE_HUB if change.drift else ''}"
     shown = plan.files if plan.live is not None else ()
     for file in shown:
-        yield f"{_SIGNS[file.kind]} {file.path}{_ON_THE_HUB if file.drift else ''}"
+        yield f"{_SIGNS[file.kind]} {printable(file.path)}{_ON_THE_HUB if file.drift else ''}"
     if plan.live is None:
         yield f"+ {len(plan.files)} files"
     yield from _whole(plan)
@@ -277,10 +284,16 @@ def markdown(plan: Plan) -> str:
     """The plan as a comment of a pull request."""
     body = "\n".join(lines(plan))
     diffs = "".join(file.diff for file in plan.files)
-    parts = [f"### Plan for {plan.repo_id}", f"```diff\n{body}\n```"]
+    parts = [f"### Plan for {plan.repo_id}", _fenced(f"{body}\n")]
     if diffs:
-        parts.append(f"<details><summary>Files</summary>\n\n````diff\n{diffs}````\n\n</details>")
+        parts.append(f"<details><summary>Files</summary>\n\n{_fenced(diffs)}\n\n</details>")
     return "\n\n".join(parts) + "\n"
+
+
+def _fenced(text: str) -> str:
+    """A code block that no line of the text ends (CommonMark, 4.5)."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}diff\n{text}{fence}"
 
 
 def _monthly(per_hour: float | None) -> float | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from ops.errors import ConfigError
 from ops.find_space import find_space
-from ops.plan import HOURS_A_MONTH
+from ops.plan import HOURS_A_MONTH, printable
 from ops.settings.space import price
 from ops.written import Written, default_path
 
@@ -57,7 +56,7 @@ class Setting:
     def line(self) -> str:
         """A line of a list: `NAME=value`, or a secret's name and when it was set."""
         if self.field == "variable":
-            return f"{self.name}={_printable(self.value or '')}"
+            return f"{self.name}={printable(self.value or '')}"
         return f"{self.name} {self._state()}, {_SAID[self.verdict]}"
 
     def row(self) -> tuple[str, str, str]:
@@ -79,7 +78,7 @@ class Setting:
     def _readable(self, value: str | None) -> str:
         if self.field == "sleep time":
             return "never" if value in (None, "-1") else f"{value} s"
-        return "none" if value is None else _printable(value)
+        return "none" if value is None else printable(value)
 
 
 @dataclass(frozen=True)
@@ -186,11 +185,6 @@ def _presence(
     if name not in live:
         return "not on the Hub"
     return "not in space.toml" if name not in wanted else None
-
-
-def _printable(text: str) -> str:
-    """On one line, and nothing in it that a terminal would obey."""
-    return text if text.isprintable() else json.dumps(text)
 
 
 def _text(value: int | None) -> str | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,6 +72,21 @@ def test_settings_are_shown(world: World) -> None:
     assert "- variable V: removed (was 1)" in lines
     assert "+ variable W: 2" in lines
     assert (found.cost_before, round(found.cost_after or 0, 2)) == (0, 21.9)
+
+
+def test_a_value_stays_on_its_line(world: World) -> None:
+    """Values and paths of several lines, or with what a terminal obeys, are shown as JSON has them.
+
+    Nobody can write a line into somebody else's plan by them, or out of a comment's code block.
+    """
+    forged = "x\n```\n+ visibility: private\x1b[31m"
+    found = plan(world, config(variables={"V": forged}))
+    lines = [line for line in verb.lines(found) if "variable" in line]
+    assert lines == [r'~ variable V: 1 -> "x\n```\n+ visibility: private\u001b[31m"']
+    odd = verb.FileChange("a\n+ b", "add", drift=False)
+    assert r'+ "a\n+ b"' in list(verb.lines(replace(found, files=(odd,))))
+    ticks = verb.FileChange("a", "add", drift=False, diff="+x\n`````\n")
+    assert "``````diff\n+x\n`````\n``````\n" in verb.markdown(replace(found, files=(ticks,)))
 
 
 def test_secrets_are_told_apart_without_their_values(world: World) -> None:
