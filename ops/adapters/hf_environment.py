@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx2
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, OIDCError
 
-from ops.adapters.hf_errors import unreachable
+from ops.adapters.hf_errors import TOKENS_PAGE, unreachable
 from ops.adapters.retries import use_one_try
-from ops.errors import NotAllowed, OpsError
+from ops.errors import ConfigError, NotAllowed, OpsError
 from ops.redaction import hide
 
 
@@ -19,7 +21,7 @@ def stored_token() -> str | None:
     lasts an hour and goes before both (huggingface_hub/_oidc.py).
 
     Raises:
-        NotAllowed: the exchange was refused, or the job has no identity.
+        NotAllowed: the exchange was refused, the job has no identity, or it is no token.
         HubUnreachable: nobody answered it.
     """
     use_one_try()
@@ -46,9 +48,26 @@ def stored_token() -> str | None:
     except httpx2.TransportError as error:
         raise unreachable(doing, default_endpoint(), error) from error
     hide(token)
+    # No header can carry such a one, which would be an error of the client's innards.
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise NotAllowed(
+            "The Hugging Face token has characters in it that no token has.",
+            cause="What HF_TOKEN or `hf auth login` has is not the token alone.",
+            next_step=f"Copy it once more from {TOKENS_PAGE}, or make another there.",
+        )
     return token
 
 
 def default_endpoint() -> str:
-    """`HF_ENDPOINT`, or huggingface.co."""
-    return huggingface_hub.constants.ENDPOINT
+    """`HF_ENDPOINT`, or huggingface.co.
+
+    Raises:
+        ConfigError: it is no address.
+    """
+    endpoint = huggingface_hub.constants.ENDPOINT
+    if not re.match(r"https?://[^/]", endpoint):
+        raise ConfigError(
+            f"HF_ENDPOINT is {endpoint!r}, which is no address of a Hub.",
+            next_step="Write it whole, such as https://huggingface.co, or unset it.",
+        )
+    return endpoint

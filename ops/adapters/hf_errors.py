@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from ops.errors import Conflict, HubUnreachable, NotAllowed, OpsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_TOKENS_PAGE = "https://huggingface.co/settings/tokens"
+TOKENS_PAGE = "https://huggingface.co/settings/tokens"
 
 
 class NoRepositoryError(OpsError):
@@ -52,12 +53,18 @@ def hub_errors(doing: str, endpoint: str) -> Iterator[None]:
     except RepositoryNotFoundError as error:
         raise NoRepositoryError(
             f"Could not {doing}: the Hub knows no such repository for this token.",
-            next_step=f"Check repo_id in space.toml, and the token on {_TOKENS_PAGE}.",
+            next_step=f"Check repo_id in space.toml, and the token on {TOKENS_PAGE}.",
         ) from error
     except HfHubHTTPError as error:
         raise _refusal(doing, error) from error
     except httpx2.TransportError as error:
         raise unreachable(doing, endpoint, error) from error
+    except json.JSONDecodeError as error:
+        raise HubUnreachable(
+            f"Could not {doing}: what {endpoint} answered is nothing that a Hub says.",
+            cause="HF_ENDPOINT names something else, or a proxy or a login page answers.",
+            next_step=f"Look at what {endpoint} shows in a browser, then try again.",
+        ) from error
 
 
 def unreachable(doing: str, endpoint: str, error: httpx2.TransportError) -> HubUnreachable:
@@ -82,7 +89,7 @@ _BY_STATUS: dict[int, Callable[[str], OpsError]] = {
     401: functools.partial(
         NotAllowed,
         cause="The token is missing, wrong or revoked.",
-        next_step=f"Make a token with the role write on {_TOKENS_PAGE}; set HF_TOKEN.",
+        next_step=f"Make a token with the role write on {TOKENS_PAGE}; set HF_TOKEN.",
     ),
     402: functools.partial(
         NotAllowed,
@@ -92,7 +99,7 @@ _BY_STATUS: dict[int, Callable[[str], OpsError]] = {
     403: functools.partial(
         NotAllowed,
         cause="The token may not write there, or a quota is used up.",
-        next_step=f"Use a token with the role write on that account: {_TOKENS_PAGE}.",
+        next_step=f"Use a token with the role write on that account: {TOKENS_PAGE}.",
     ),
     409: functools.partial(
         Conflict,

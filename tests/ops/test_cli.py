@@ -201,6 +201,27 @@ def test_no_token_is_said_in_one_line(folder: Path, command: str) -> None:
     assert "no Hugging Face token: set HF_TOKEN" in done.stderr.splitlines()[0]
 
 
+@pytest.mark.parametrize(
+    ("env", "exit_code", "said"),
+    [
+        ({"HF_ENDPOINT": "localhost:7850"}, 2, "'localhost:7850', which is no address of a Hub"),
+        ({"HF_ENDPOINT": "http://"}, 2, "'http:', which is no address of a Hub"),
+        ({"HF_TOKEN": "hf_«abc»"}, 9, "The Hugging Face token has characters"),
+    ],
+    ids=["no scheme", "no host", "no token"],
+)
+def test_what_cannot_be_meant_is_said(
+    folder: Path, env: dict[str, str], exit_code: int, said: str
+) -> None:
+    """An endpoint or a token that cannot be one is named as such, not as a lost network."""
+    given = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": WRITE} | env
+    done = run("status", folder=folder, env=given)
+    assert done.returncode == exit_code
+    assert said in done.stderr
+    assert "Next: " in done.stderr
+    assert "hf_" not in done.stderr
+
+
 def test_deploy_and_status(folder: Path, world: World) -> None:
     """A deploy by the command ends proven, and status agrees; the token is in no output."""
     (folder / "space.toml").write_text(

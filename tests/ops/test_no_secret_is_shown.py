@@ -201,9 +201,9 @@ def test_files_hold_none(place: Place) -> None:
 
 def test_a_token_that_is_refused_is_not_shown(place: Place) -> None:
     """Nobody's, one that may only read, and one that cannot be sent at all."""
-    for token, exit_code in ((NOBODYS, 9), (READ, 9), ("planted-\x01token", 1)):
+    for token in (NOBODYS, READ, "planted-\x01token"):
         for done in place.at_once("-v deploy", "-v --json pause", HF_TOKEN=token):
-            assert done.returncode == exit_code, done
+            assert done.returncode == 9, done
 
 
 def test_a_hub_that_is_down_is_said_without_its_password(place: Place) -> None:

@@ -3,11 +3,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from fakes.asgi_server import serving
 from fakes.runner import FakeRunner
 from hub_world import FREE, OTHER, READ, SPACE, WRITE, hub_world
+from starlette.responses import HTMLResponse
 
 from ops.adapters.hf_hub import Hub
-from ops.errors import ConfigError, Conflict, NotAllowed, OpsError
+from ops.errors import ConfigError, Conflict, HubUnreachable, NotAllowed, OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,3 +104,13 @@ def test_a_hub_that_does_not_answer_is_said_so(world: World) -> None:
     with pytest.raises(OpsError, match="did not answer") as caught:
         Hub(endpoint, WRITE).account()
     assert endpoint in caught.value.message
+
+
+def test_what_is_no_hub_is_said_so() -> None:
+    """A page of a proxy or of another server, which is no JSON, is told as such."""
+    with serving(HTMLResponse("<h1>Log in first</h1>")) as origin:
+        hub = Hub(origin, WRITE)
+        for ask in (hub.account, lambda: hub.space(SPACE), lambda: hub.runtime(SPACE)):
+            with pytest.raises(HubUnreachable, match=f"what {origin} answered") as caught:
+                ask()
+            assert caught.value.next_step
