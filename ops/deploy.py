@@ -6,17 +6,15 @@ what the Hub holds.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from ops import __version__, doctor
 from ops.adapters import git_space
+from ops.app_keys import first_key
 from ops.apply import Applied, Job, carry_out
-from ops.config import API_KEYS
 from ops.plan import make_plan, of_config
-from ops.redaction import hide
 from ops.render import render
 from ops.watch import Patience
 from ops.written import Written, default_path
@@ -66,12 +64,14 @@ def deploy(
     `approve` is shown the plan before anything is touched, and raises to leave it so.
 
     Raises:
+        ConfigError: the app would not start with its keys; nothing was touched.
         NotAllowed: the token may not, or the plan does not cover it; nothing was touched.
         Conflict: the Space is somebody else's, or was changed meanwhile; nothing was overwritten.
         BuildFailed, SpaceConfigError, Unhealthy, TimedOut: it does not work; the release before
             was put back where there was one, and the message says so.
     """
     config = request.config
+    app_key = first_key(request.secrets)
     doctor.require(doctor.preflight(hub, config, adopt=request.adopt))
     repo_id = hub.full_name(config.space.repo_id)
     tree = render(config)
@@ -89,7 +89,7 @@ def deploy(
         written=written,
         commit=_commit(hub, request.via),
         toolkit_commit=request.source_commit,
-        app_key=first_key(request.secrets),
+        app_key=app_key,
         patience=request.patience,
         any_vectors=request.new_vectors,
     )
@@ -100,12 +100,3 @@ def _commit(hub: Hub, via: Literal["api", "git"]) -> Commit:
     if via == "api":
         return hub.commit
     return partial(git_space.commit, hub.endpoint, hub.token)
-
-
-def first_key(secrets: Mapping[str, str]) -> str | None:
-    """The first of the app's own keys, without its name; none of them is printed from now on."""
-    named = re.split(r"[,\n]", secrets.get(API_KEYS, ""))
-    keys = [key.strip().rpartition("=")[2] for key in named]
-    for key in keys:
-        hide(key)
-    return keys[0] or None

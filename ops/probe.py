@@ -43,6 +43,11 @@ class Access:
     def __post_init__(self) -> None:
         hide(self.hub_token)
         hide(self.app_key)
+        if self.app_key and not (self.app_key.isascii() and self.app_key.isprintable()):
+            raise ConfigError(
+                "The app's own key has characters in it that no header can carry.",
+                next_step="Set EMBED_API_KEY to the key alone.",
+            )
 
     def headers(self, *, in_authorization: bool = False) -> dict[str, str]:
         """The headers that carry them.

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from ops.adapters.git_checkout import source_commit
 from ops.adapters.hf_environment import default_endpoint
 from ops.adapters.hf_hub import Hub
+from ops.app_keys import first_key
 from ops.build import build
-from ops.deploy import Request, deploy, first_key
+from ops.deploy import Request, deploy
 from ops.errors import ConfigError, PortTaken
 from ops.hub import LocalHub
 from ops.pin import pinned

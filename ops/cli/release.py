@@ -89,8 +89,8 @@ def rollback(options: Globals, number: int | None, *, dry_run: bool) -> None:
     target = hub()
     from ops import rollback as verb
     from ops.adapters.git_checkout import source_commit
+    from ops.app_keys import first_key
     from ops.config import API_KEYS
-    from ops.deploy import first_key
 
     keys = {name: source for name, source in config.secrets.items() if name == API_KEYS}
     request = verb.Request(

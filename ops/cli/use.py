@@ -110,8 +110,8 @@ def _by_config(options: Globals) -> tuple[Target, Access]:
 
 def _first_key(options: Globals, config: Config) -> str | None:
     """The first key of EMBED_API_KEYS, where its value can be had without a question."""
+    from ops.app_keys import first_key
     from ops.config import API_KEYS
-    from ops.deploy import first_key
 
     source = config.secrets.get(API_KEYS)
     if source is None or source.prompt:

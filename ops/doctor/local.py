@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ops.app_keys import first_key
 from ops.config import API_KEYS
 from ops.doctor.context import attempt, known
 from ops.doctor.finding import Finding, Unknown, failure, from_error, ok, warning
@@ -42,7 +43,10 @@ def config(context: Context) -> Finding:
 
 
 def secrets(context: Context) -> Finding:
-    """Every secret has a value where space.toml says; none is asked for or shown."""
+    """Every secret has a value where space.toml says, and one that the app starts with.
+
+    None is asked for or shown.
+    """
     sources = known(context.config).secrets
     reader = context.secrets
     if reader is None:
@@ -51,7 +55,7 @@ def secrets(context: Context) -> Finding:
     def error(name: str, source: SecretSource) -> OpsError | None:
         if source.prompt and reader.ask is not None:
             return None
-        value = attempt(lambda: reader.read({name: source}))
+        value = attempt(lambda: first_key(reader.read({name: source})))
         return value if isinstance(value, OpsError) else None
 
     missing = [found for entry in sources.items() if (found := error(*entry)) is not None]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from ops.app_keys import first_key
 from ops.config import NEVER_PUBLIC, SecretSource
 from ops.config_edit import Edit
 from ops.errors import ConfigError
@@ -45,6 +46,7 @@ def set_secrets(
                 next_step="Give it one, or take it away: ops settings secrets unset NAME.",
             )
         hide(one.value)
+    first_key({one.name: one.value for one in given})
     space = writer.space()
     hub, repo_id, written = writer.hub, space.repo_id, writer.written(space)
     values = {one.name: one.value for one in given}

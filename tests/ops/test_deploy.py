@@ -20,7 +20,7 @@ from hub_world import FREE, OTHER, READ, SPACE, WRITE, hub_world
 
 from ops import releases
 from ops.adapters.hf_hub import Hub
-from ops.errors import BuildFailed, Conflict, NotAllowed, Unhealthy
+from ops.errors import BuildFailed, ConfigError, Conflict, NotAllowed, Unhealthy
 from ops.hub.fault_text import parse
 from ops.render import blob_ids, render
 
@@ -77,6 +77,15 @@ def test_a_machine_that_can_keep_nothing_deploys(world: World) -> None:
     said: list[str] = []
     assert deploy(world, config(), say=said.append).release == "release-1"
     assert any(line.startswith(f"{state_file(world)} cannot be written") for line in said)
+
+
+def test_keys_that_the_app_does_not_start_with_are_refused(world: World) -> None:
+    """Before anything is touched, and so before they are in the place of those that work."""
+    deploy(world, config())
+    world.hub.faults.mark()
+    with pytest.raises(ConfigError, match="EMBED_API_KEYS has an entry that is no key"):
+        deploy(world, config(), secrets={"EMBED_API_KEYS": "mem0=clé"})
+    assert {seen.method for seen in world.hub.faults.seen} <= {"GET", "HEAD"}
 
 
 def test_a_change_is_the_next_release(world: World) -> None:

@@ -343,3 +343,10 @@ def test_cosine(a: list[float], b: list[float], expected: float) -> None:
 def test_a_stored_token_is_not_for_every_server(url: str, *, may: bool) -> None:
     """The Hub's token goes to Spaces over https and to this machine, and nowhere else."""
     assert is_space_or_local(url) is may
+
+
+def test_a_key_that_cannot_be_sent_is_told() -> None:
+    """One that no header can carry is a mistake of whoever gave it, and is not repeated."""
+    with pytest.raises(ConfigError, match="no header can carry") as caught:
+        Access(app_key="clé")
+    assert "clé" not in str(caught.value)
