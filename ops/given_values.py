@@ -16,6 +16,7 @@ from dotenv.parser import parse_stream
 from ops.config import SecretSource, is_name
 from ops.errors import ConfigError
 from ops.secret_scan import scan
+from ops.secret_values import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -118,7 +119,7 @@ class Reader:
     def _text(self, path: str) -> str:
         try:
             content = self.stdin() if path == STDIN else Path(path).read_bytes()
-            return content.decode()
+            return text_of(content)
         except OSError as error:
             trouble = error.strerror or type(error).__name__
         except UnicodeDecodeError:

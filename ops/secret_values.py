@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from ops.config import SecretSource
 
 
+def text_of(content: bytes) -> str:
+    """A file as a text with the line ends of Unix, and without the mark that Windows begins it by.
+
+    The same for whoever reads a secret: a value is the same value to all of them.
+    """
+    return content.decode("utf-8-sig").replace("\r\n", "\n")
+
+
 @dataclass(frozen=True)
 class SecretReader:
     """Resolves references of [secrets]; `ask` puts a question without showing the answer.
@@ -51,7 +59,7 @@ class SecretReader:
 
     def _read_file(self, name: str, path: Path) -> str:
         try:
-            return path.read_text(encoding="utf-8").removesuffix("\n")
+            return text_of(path.read_bytes()).removesuffix("\n")
         except OSError as error:
             trouble = error.strerror or type(error).__name__
         except UnicodeDecodeError:

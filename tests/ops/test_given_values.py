@@ -8,6 +8,7 @@ import pytest
 from ops.config import SecretSource
 from ops.errors import ConfigError
 from ops.given_values import Given, Reader, Source, checked, pairs, require_name
+from ops.secret_values import SecretReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +84,24 @@ def test_sources_in_space_toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert Source("file", absolute).in_space_toml(Path()) == SecretSource(file=absolute)
     assert Source("stdin").in_space_toml(Path()) is None
     refusal(lambda: Source("env", "a-b").in_space_toml(Path()))
+
+
+@pytest.mark.parametrize("content", [b"key\r\n", b"\xef\xbb\xbfkey\n", b"a\r\nb\r\n", b"key\r"])
+def test_a_file_of_windows_is_read_as_space_toml_reads_it(tmp_path: Path, content: bytes) -> None:
+    """Line ends and a byte-order mark are no part of a value, by whichever way it is read."""
+    (tmp_path / "key").write_bytes(content)
+    sources = {"KEY": SecretSource(file="key")}
+    value = SecretReader(tmp_path, {}, None).read(sources)["KEY"]
+    assert value == content.decode("utf-8-sig").replace("\r\n", "\n").removesuffix("\n")
+    assert reader().read(Source("file", str(tmp_path / "key"))) == value
+    assert reader(content).read(Source("stdin")) == value
+
+
+def test_an_env_file_of_windows() -> None:
+    """Neither its mark nor its line ends are part of a name or a value."""
+    text = '\ufeffA=1\r\nB="two\r\nlines"\r\n'
+    found = reader(text.encode()).read_env_file("-")
+    assert [(given.name, given.value) for given in found] == [("A", "1"), ("B", "two\nlines")]
 
 
 def test_an_env_file(tmp_path: Path) -> None:
