@@ -5,14 +5,21 @@ from __future__ import annotations
 import functools
 import json
 import os
+import pty
+import select
 import subprocess
 import sys
+import termios
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 
 PROJECT = Path(__file__).parents[1]
+_LOCAL = 3
+"""Where `tcgetattr` has the local modes, the echo among them."""
+_LOOK_EVERY = 0.05
 
 
 def command(*arguments: str) -> list[str]:
@@ -40,6 +47,40 @@ def run(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProce
         timeout=120,
         check=False,
     )
+
+
+def on_a_terminal(
+    folder: Path, *arguments: str, typed: str = "", hidden: str = "", **more: str
+) -> tuple[int, str]:
+    """One command on a terminal; its exit code and all that is shown.
+
+    `typed` is there from the start, `hidden` is typed when the terminal shows nothing of it.
+    """
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command(*arguments),
+        cwd=folder,
+        env=environment(folder, **{"TERM": "xterm", **more}),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    os.write(ours, typed.encode())
+    shown = b""
+    try:
+        with suppress(OSError):  # so Linux says that nobody has the other end any more
+            while True:
+                if hidden and not termios.tcgetattr(ours)[_LOCAL] & termios.ECHO:
+                    os.write(ours, hidden.encode())
+                    hidden = ""
+                if select.select([ours], [], [], _LOOK_EVERY)[0]:
+                    if not (part := os.read(ours, 65536)):
+                        break
+                    shown += part
+    finally:
+        os.close(ours)
+    return process.wait(60), shown.decode()
 
 
 def promised(name: str, printed: str) -> Any:

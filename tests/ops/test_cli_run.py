@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -13,7 +12,7 @@ import running_ops
 from fakes.embedding_server import embedding_app
 from fakes.runner import FakeRunner
 from hub_world import SPACE, WRITE, hub_world
-from running_ops import command, environment
+from running_ops import command, environment, on_a_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,32 +59,6 @@ def run(
     done = running_ops.run(folder, *arguments, **(exported(world) | more))
     assert WRITE not in done.stdout + done.stderr
     return done
-
-
-def on_a_terminal(
-    world: World, folder: Path, *arguments: str, typed: str = "", **more: str
-) -> tuple[int, str]:
-    """One command on a terminal; its exit code and all that is shown."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        command(*arguments),
-        cwd=folder,
-        env=environment(folder, **(exported(world) | more)),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    os.write(ours, typed.encode())
-    shown = b""
-    try:
-        while part := os.read(ours, 65536):
-            shown += part
-    except OSError:  # so Linux says that nobody has the other end any more
-        pass
-    finally:
-        os.close(ours)
-    return process.wait(60), shown.decode()
 
 
 def interrupted(world: World, folder: Path, *arguments: str, lines: int) -> tuple[int, str, str]:
@@ -161,7 +134,7 @@ def test_pause_wake_and_restart(world: World, folder: Path) -> None:
 @pytest.mark.parametrize("verb", ["restart", "wake"])
 def test_a_wait_is_drawn_on_a_terminal(world: World, folder: Path, verb: str) -> None:
     """One line with the seconds, drawn anew, then what became of it."""
-    code, shown = on_a_terminal(world, folder, verb)
+    code, shown = on_a_terminal(folder, verb, **exported(world))
     assert code == 0
     assert "Waiting  0 s" in shown
     assert re.search(r"\d s  RUNNING [0-9a-f]{8}", shown)
@@ -232,7 +205,9 @@ def test_open_on_a_desktop_launches(world: World, folder: Path) -> None:
     opener.write_text(f'#!/bin/sh\necho "$@" > "{folder}/opened"\n')
     opener.chmod(0o755)
     path = f"{opener.parent}:{os.environ['PATH']}"
-    code, shown = on_a_terminal(world, folder, "open", "--app", PATH=path, DISPLAY=":99")
+    code, shown = on_a_terminal(
+        folder, "open", "--app", **exported(world), PATH=path, DISPLAY=":99"
+    )
     assert code == 0
     assert world.url() in shown
     assert (folder / "opened").read_text() == f"{world.url()}\n"
@@ -263,11 +238,11 @@ def test_destroy_wants_the_name_typed(tmp_path: Path, folder: Path) -> None:
     """On a terminal a wrong name leaves it, the right one removes it; --yes --name does, too."""
     with hub_world(tmp_path / "hub", FakeRunner()) as world:
         world.create(space_secrets=[{"key": "KEYS", "value": "a-secret-value"}])
-        code, shown = on_a_terminal(world, folder, "destroy", typed="app\n")
+        code, shown = on_a_terminal(folder, "destroy", typed="app\n", **exported(world))
         assert (code, "secrets: KEYS" in shown) == (2, True)
         assert "a-secret-value" not in shown
         assert world.api.repo_exists(SPACE, repo_type="space")
-        code, _ = on_a_terminal(world, folder, "destroy", typed=f"{SPACE}\n")
+        code, _ = on_a_terminal(folder, "destroy", typed=f"{SPACE}\n", **exported(world))
         assert code == 0
         assert not world.api.repo_exists(SPACE, repo_type="space")
         world.create()

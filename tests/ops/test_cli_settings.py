@@ -1,18 +1,15 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
-import running_ops
 from fakes.embedding_server import embedding_app
 from fakes.runner import FakeRunner
 from hub_world import SPACE, WRITE, hub_world
+from running_ops import environment, on_a_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,10 +58,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def environment(world: World, folder: Path, **more: str) -> dict[str, str]:
-    """What a person exports to reach the Hub, beside nearly nothing."""
-    own = {"HF_ENDPOINT": world.hub.endpoint, "HF_TOKEN": WRITE, "TERM": "xterm"}
-    return running_ops.environment(folder, **own, **more)
+def exported(world: World) -> dict[str, str]:
+    """What a person exports to reach the Hub."""
+    return {"HF_ENDPOINT": world.hub.endpoint, "HF_TOKEN": WRITE, "TERM": "xterm"}
 
 
 def run_all(
@@ -74,7 +70,7 @@ def run_all(
     done = subprocess.run(
         [sys.executable, "-c", MANY],
         cwd=folder,
-        env=environment(world, folder, **more),
+        env=environment(folder, **(exported(world) | more)),
         input=json.dumps([(words, stdin) for words in calls]),
         capture_output=True,
         text=True,
@@ -82,34 +78,6 @@ def run_all(
         check=True,
     )
     return [(code, out, err) for code, out, err in json.loads(done.stdout)]
-
-
-def on_a_terminal(world: World, folder: Path, *arguments: str, typed: str) -> tuple[int, str]:
-    """The same on a terminal, where it is answered once it asks; code, and all that is shown."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        running_ops.command("settings", *arguments),
-        cwd=folder,
-        env=environment(world, folder),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    shown, answered = b"", False
-    try:
-        while part := os.read(ours, 65536):
-            shown += part
-            if not answered and shown.rstrip().endswith(b":"):
-                # What is typed before the terminal's echo is off would be shown by it.
-                time.sleep(0.2)
-                os.write(ours, typed.encode())
-                answered = True
-    except OSError:  # so Linux says that nobody has the other end any more
-        pass
-    finally:
-        os.close(ours)
-    return process.wait(60), shown.decode()
 
 
 def writes(world: World) -> int:
@@ -168,7 +136,7 @@ def test_no_value_comes_out(world: World, folder: Path) -> None:
 def test_a_secret_is_typed_unseen(world: World, folder: Path) -> None:
     """On a terminal it is asked for, and not shown; without one, it is said what to do."""
     words = ("secrets", "set", "KEYS", "--no-wait", "--save")
-    code, shown = on_a_terminal(world, folder, *words, typed=f"{SECRET}\n")
+    code, shown = on_a_terminal(folder, "settings", *words, hidden=f"{SECRET}\n", **exported(world))
     assert code == 0, shown
     assert "KEYS:" in shown
     assert SECRET not in shown
@@ -245,7 +213,9 @@ def test_what_has_to_be_agreed_to(world: World, folder: Path) -> None:
     assert all("nobody to ask" in err for _, _, err in alone)
     dry = run_all(world, folder, *(("settings", *words, "--dry-run") for words in asked))
     assert [done[:2] for done in dry] == [(0, "Nothing was touched: --dry-run.\n")] * 3
-    code, shown = on_a_terminal(world, folder, "hardware", "t4-small", typed="n\n")
+    code, shown = on_a_terminal(
+        folder, "settings", "hardware", "t4-small", typed="n\n", **exported(world)
+    )
     assert (code, "Go on? [y/N]" in shown) == (1, True)
     assert writes(world) == 0
 
