@@ -13,6 +13,7 @@ import yaml
 from fakes.embedding_server import APP_KEY, embedding_app
 from fakes.runner import FakeRunner
 from hub_world import SPACE, WRITE, hub_world
+from running_ops import environment
 
 from ops.cli import cli
 from ops.config import Config
@@ -201,23 +202,20 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, command: list[str], env: Mapping[str, str]) -> str:
-    """Run with an `ops` on PATH, and nothing of this machine's Hugging Face; returns the output."""
+    """Run with an `ops` on PATH, and little else of this machine's; returns the output."""
     tools = folder.parent / "bin"
     tools.mkdir(exist_ok=True)
     (tools / "ops").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ops "$@"\n')
     (tools / "ops").chmod(0o755)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     own = {
-        "PATH": f"{tools}:{kept['PATH']}",
-        "PYTHONPATH": str(PROJECT),
-        "HF_HOME": str(folder.parent / "hf"),
+        "PATH": f"{tools}:{os.environ['PATH']}",
         "DOCKER_HOST": f"unix://{folder.parent}/docker.sock",
         "GITHUB_STEP_SUMMARY": str(folder.parent / "summary.md"),
     }
     done = subprocess.run(
         command,
         cwd=folder,
-        env=kept | own | dict(env),
+        env=environment(folder.parent, **(own | dict(env))),
         capture_output=True,
         text=True,
         timeout=120,
