@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from ops.errors import ConfigError, Exit, NotRunning, TimedOut, Unhealthy
-from ops.probe import Access, Probe, cosine, is_space_or_local
+from ops.probe import Access, Probe, cosine, is_space_or_local, shows_itself
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -350,3 +350,27 @@ def test_a_key_that_cannot_be_sent_is_told() -> None:
     with pytest.raises(ConfigError, match="no header can carry") as caught:
         Access(app_key="clé")
     assert "clé" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("reply", "open_to_all"),
+    [
+        (Response("a page"), True),
+        (Response(status_code=404), False),
+        (RedirectResponse("/login"), False),
+        (Response(status_code=503), False),
+    ],
+    ids=["a page", "refused", "led to log in", "not up"],
+)
+def test_only_a_page_of_its_own_shows_a_server(reply: Response, *, open_to_all: bool) -> None:
+    """Whoever shows strangers anything else, or nothing, may want the Hub's token."""
+
+    async def login(_: Request) -> Response:
+        return Response("Log in")
+
+    async def home(_: Request) -> Response:
+        return reply
+
+    with serving(Starlette(routes=[Route("/login", login), Route("/", home)])) as url:
+        assert shows_itself(url) is open_to_all
+    assert not shows_itself(nowhere())
