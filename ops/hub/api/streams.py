@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import StreamingResponse
 
 from ops.hub.runtime import runtime
-from ops.hub.timestamp import timestamp
+from ops.hub.timestamp import seconds, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -31,8 +31,10 @@ _FOLLOW_EVERY = 0.1
 
 def stream_log(space: Space, *, build: bool, tail: int | None = None) -> Response:
     """The newest log, at first its last `tail` lines, then what comes."""
-    now = time.time()
-    # The client reads up to the line that is newer than this header; it must not lag behind.
+    log = space.build_log if build else space.run_log
+    # The client reads up to the line that is newer than the header Date, which must not lag behind
+    # the newest one, also when the machine's clock was put back since.
+    now = max([time.time(), *(seconds(line.timestamp) for line in log.since(0)[1])])
     headers = {"Date": formatdate(now, usegmt=True), "Cache-Control": "no-store"}
     events = _log_events(space, build=build, tail=tail, asked=int(now))
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)

@@ -55,6 +55,23 @@ def test_who_does_not_follow_waits_for_nothing(world: World) -> None:
     assert time.monotonic() - before < 5, "the client's read timed out"
 
 
+def test_a_clock_that_was_put_back_hides_no_line(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines from before, dated an hour ahead by now, are part of the log so far."""
+    world.api.create_repo("me/late", repo_type="space", space_sdk="docker")
+    state = world.hub._state
+    log = state.space(state.store.find("spaces", "me", "late")).run_log
+    assert list(world.api.fetch_space_logs("me/late")) == []
+    ahead = time.time() + 3600
+    with monkeypatch.context() as clock:
+        clock.setattr("time.time", lambda: ahead)
+        log.write("before")
+    log.write("after")
+    assert list(world.api.fetch_space_logs("me/late")) == ["before\n", "after\n"]
+    world.api.delete_repo("me/late", repo_type="space")
+
+
 @pytest.mark.parametrize(("tail", "expected"), [(0, 0), (1, 1), (2, 2), (99, 2)])
 def test_a_tail_is_so_many_lines(world: World, tail: int, expected: int) -> None:
     """Only the newest lines come, and then what is new."""
