@@ -29,6 +29,9 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type] # a variabl
         self._ends = _ends_of(transport)
         _open[self._ends] = transport
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing: the reply says it, and what uvicorn would have people install is of no use."""
+
     def connection_lost(self, exc: Exception | None) -> None:
         """It has gone."""
         super().connection_lost(exc)

@@ -91,6 +91,7 @@ class Served:
             uvicorn.Config(
                 app,
                 http=Connection,
+                ws="none",  # as the proxy says, whatever library for them is installed
                 # uvloop runs Python's at-fork hooks in the children that it starts: git would never
                 # start while another thread holds a lock of the Hub's client, whose hook takes it.
                 loop="asyncio",

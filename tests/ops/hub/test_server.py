@@ -27,6 +27,22 @@ def test_it_ends_however_often_it_is_told() -> None:
     Served(int(served.origin.rpartition(":")[2])).stop()
 
 
+def test_who_asks_for_a_websocket_is_answered_by_the_app(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As anybody else is, also where a library for WebSockets is installed; nothing is logged."""
+    # What uvicorn takes when it finds such a library; nobody is to call it.
+    monkeypatch.setattr("uvicorn.protocols.websockets.auto.AutoWebSocketsProtocol", object)
+    served = Served()
+    served.start(PlainTextResponse("here"))
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    try:
+        assert httpx2.get(served.origin, headers=upgrade).text == "here"
+    finally:
+        served.stop()
+    assert not caplog.records
+
+
 def test_all_spaces_end_at_the_same_time(tmp_path: Path) -> None:
     """Each app here waits in its end for the other one."""
     together = threading.Barrier(2)
