@@ -34,6 +34,17 @@ FREE_SLEEP = 48 * 3600
 """Seconds without a visitor after which a Space on free hardware sleeps, whatever was asked for."""
 
 
+_NEVER = -1
+_MOST_SECONDS = 2**53 - 1
+
+
+def can_be_sleep_time(value: object) -> bool:
+    """Whether it is a sleep time, as the Hub's OpenAPI description has it of a new Space."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return False
+    return value == _NEVER or 0 < value <= _MOST_SECONDS
+
+
 @dataclass(frozen=True)
 class State:
     """What a Space is doing; `commit` is the one that serves, on `hardware`, None without one."""

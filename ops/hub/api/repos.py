@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
@@ -18,6 +18,7 @@ from ops.hub.errors import HubError, bad_request, gated, no_repository, not_logg
 from ops.hub.hardware import known_hardware
 from ops.hub.names import split_id
 from ops.hub.repository import Write
+from ops.hub.runtime import can_be_sleep_time
 from ops.hub.store import Gated, Setting, Settings, Visibility, checked_name
 from ops.hub.timestamp import timestamp
 from ops.hub.volume import Volume  # noqa: TC001 -- pydantic reads it
@@ -62,7 +63,7 @@ class _Wanted(Asked):
     visibility: Visibility | None = None
     private: bool | None = None
     hardware: str | None = None
-    sleep_time_seconds: Annotated[int, Field(ge=-1)] | None = None
+    sleep_time_seconds: int | None = None
     secrets: list[_Named] = Field(default_factory=list)
     variables: list[_Named] = Field(default_factory=list)
     volumes: list[Volume] = Field(default_factory=list)
@@ -79,6 +80,8 @@ class _Wanted(Asked):
 
     def changes(self, kind: Kind) -> dict[str, Any]:
         """The settings that it is about."""
+        if self.sleep_time_seconds is not None and not can_be_sleep_time(self.sleep_time_seconds):
+            raise bad_request('"sleepTimeSeconds" must be a number of seconds from 1, or -1')
         wanted = {
             "visibility": self.wanted_visibility(kind),
             "hardware": known_hardware(self.hardware) if self.hardware else None,

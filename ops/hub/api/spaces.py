@@ -12,7 +12,7 @@ from ops.hub.api.call import SPACE
 from ops.hub.api.parsing import Asked, parsed
 from ops.hub.api.streams import stream_log, stream_runtime
 from ops.hub.errors import HubError, bad_request
-from ops.hub.runtime import FREE_HARDWARE
+from ops.hub.runtime import FREE_HARDWARE, can_be_sleep_time
 from ops.hub.runtime import runtime as runtime_body
 from ops.hub.store import Setting, checked_name
 from ops.hub.timestamp import timestamp
@@ -185,9 +185,11 @@ def dev_mode(call: Call) -> Response:
 
 
 def _seconds(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < -1:
+    """Those of a Space that is there may be 0, too: it sleeps as soon as nobody visits it."""
+    is_zero = type(value) is int and value == 0
+    if not is_zero and not can_be_sleep_time(value):
         raise bad_request("A sleep time is a number of seconds, or -1")
-    return value
+    return int(value)
 
 
 def _runtime(call: Call, repo: Repo) -> Response:

@@ -196,6 +196,8 @@ def ask(
         {"name": "x", "type": "space", "sdk": "flask"},
         {"name": "x", "type": "space", "sdk": "docker", "hardware": "imaginary"},
         {"name": "x", "type": "space", "sdk": "docker", "sleepTimeSeconds": -2},
+        {"name": "x", "type": "space", "sdk": "docker", "sleepTimeSeconds": 0},
+        {"name": "x", "type": "space", "sdk": "docker", "sleepTimeSeconds": 2**53},
         {"name": "x", "type": "space", "sdk": "docker", "secrets": [{"value": "hidden"}]},
         {
             "name": "x",
