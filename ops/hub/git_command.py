@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -69,15 +69,21 @@ class Git:
     @contextmanager
     def blobs(self) -> Iterator[Callable[[str], bytes]]:
         """Read any number of blobs by their ids, with one process."""
-        process = self.start("cat-file", "--batch", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = self.start(
+            *("cat-file", "--batch"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # that it has ended says enough
+        )
         with process:
             assert process.stdin is not None  # noqa: S101 -- both are pipes
             assert process.stdout is not None  # noqa: S101
             requests, replies = process.stdin, process.stdout
 
             def read(oid: str) -> bytes:
-                requests.write(f"{oid}\n".encode())
-                requests.flush()
+                with suppress(BrokenPipeError):  # then there is no reply
+                    requests.write(f"{oid}\n".encode())
+                    requests.flush()
                 words = replies.readline().split()
                 if len(words) != 3:  # noqa: PLR2004 -- id, type, size
                     raise self.failure("cat-file", f"there is no blob {oid}".encode())
@@ -88,7 +94,8 @@ class Git:
             try:
                 yield read
             finally:
-                requests.close()
+                with suppress(BrokenPipeError):
+                    requests.close()
 
     def _done(self, arguments: Sequence[str], stdin: bytes) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -54,8 +55,9 @@ async def rpc(call: Call, request: Request) -> Response:
         await run_in_threadpool(install_hook, repo.git.git_dir, repo.kind)
 
     def look() -> None:
-        if repo.git.head() != before:
-            call.hub.committed(repo)
+        with suppress(HubError):  # deleted meanwhile
+            if repo.git.head() != before:
+                call.hub.committed(repo)
 
     process = await answer(
         repo.git.git_dir,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import StreamingResponse
 
+from ops.hub.errors import HubError
 from ops.hub.runtime import runtime
 from ops.hub.timestamp import seconds, timestamp
 
@@ -79,7 +80,10 @@ async def _runtime_events(space: Space, settings: Callable[[], Settings]) -> Asy
     told: dict[str, Any] = {}
     alive = _KeepAlive()
     while True:
-        now = runtime(space, await asyncio.to_thread(settings))
+        try:
+            now = runtime(space, await asyncio.to_thread(settings))
+        except HubError:
+            return  # the repository is gone
         is_new, told = now != told, now
         if is_new:
             yield _event(now)

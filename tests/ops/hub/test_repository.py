@@ -8,6 +8,7 @@ import pytest
 
 from ops.hub.draft import Draft
 from ops.hub.errors import HubError
+from ops.hub.git_command import Git
 from ops.hub.repository import Author, Delete, LargeFile, Repository, Write, WriteLarge
 
 if TYPE_CHECKING:
@@ -204,6 +205,17 @@ def test_a_draft_that_is_given_up_leaves_nothing(repository: Repository) -> None
     assert not list(repository.git_dir.rglob("*tmp_*"))
     repository.commit([Write("b", b"")], message="b\n", author=ME)
     assert paths(repository) == ["a.txt", "b"]
+
+
+def test_files_of_what_is_gone_are_not_found(repository: Repository) -> None:
+    """Reading many ends as reading one does, whenever the process that reads them ends."""
+    [entry] = repository.tree(repository.resolve("main"))
+    repository.folder.rename(repository.folder.with_name("gone"))
+    with Git(repository.git_dir).blobs() as read:
+        for _ in range(500):  # the pipe to it breaks after a moment
+            with pytest.raises(HubError) as caught:
+                read(entry.oid)
+            assert caught.value.code == "RepoNotFound"
 
 
 def test_a_file_may_become_a_folder_and_back(repository: Repository) -> None:

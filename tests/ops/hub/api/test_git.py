@@ -94,6 +94,21 @@ def test_a_push_whose_reply_is_lost_is_built(world: World, tmp_path: Path) -> No
     world.wait(lambda raw: raw.get("sha") == head)
 
 
+def test_a_push_to_what_is_deleted_meanwhile_ends_well(world: World, tmp_path: Path) -> None:
+    """Git was told that main has moved; that nothing is there to build any more is no failure."""
+    world.create()
+    world.push({})
+    copy = clone(world, tmp_path)
+    hook = world.hub.data / "spaces" / SPACE / "git" / "hooks" / "post-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f'#!/bin/sh\nmv "$(dirname "$PWD")" "{tmp_path}/gone"\n')
+    hook.chmod(0o755)
+    pushed = copy.push({"VERSION": b"2"})
+    (tmp_path / "gone").rename(world.hub.data / "spaces" / SPACE)
+    assert pushed.returncode == 0, pushed.stderr
+    assert pushed.stderr == ""
+
+
 def test_a_long_push_and_a_fetch(world: World, tmp_path: Path) -> None:
     """A megabyte of many files goes up in chunks, and another clone fetches it."""
     world.create()

@@ -114,3 +114,17 @@ def test_events_tell_each_change(world: World) -> None:
         assert next(event for event in events if event["stage"] == "PAUSED")
         world.api.restart_space(SPACE)
         assert next(event for event in events if event["stage"] == "RUNNING")["sha"]
+
+
+def test_events_end_with_the_repository(world: World) -> None:
+    """The stream is closed as one that is over, not broken off, whoever deleted it."""
+    world.api.create_repo("me/gone", repo_type="space", space_sdk="docker")
+    folder = world.hub.data / "spaces" / "me" / "gone"
+    url = f"{world.hub.endpoint}/api/spaces/me/gone/events"
+    with httpx2.stream("GET", url, headers={"Authorization": f"Bearer {WRITE}"}) as reply:
+        lines = reply.iter_lines()
+        assert next(lines).startswith("data: {")
+        folder.rename(folder.with_name("elsewhere"))
+        assert all(line.startswith("data:") or not line for line in lines)
+    folder.with_name("elsewhere").rename(folder)
+    world.api.delete_repo("me/gone", repo_type="space")
