@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from ops.hub.accounts import Caller, credentials
 from ops.hub.errors import (
@@ -210,6 +210,15 @@ def _target(request: Request) -> str:
     return (raw + (b"?" + query if query else b"")).decode("ascii", "replace")
 
 
+def _head_of(response: Response) -> Response:
+    """What HEAD is answered: of a stream its headers, as it would keep the connection busy."""
+    if not isinstance(response, StreamingResponse):
+        return response
+    head = Response(status_code=response.status_code, headers=dict(response.headers))
+    del head.headers["content-length"]
+    return head
+
+
 def endpoint(
     hub: HubState, handler: Handler | StreamHandler
 ) -> Callable[[Request], Awaitable[Response]]:
@@ -221,7 +230,8 @@ def endpoint(
                 streamed: Response = await handler(await opened(hub, request), request)
                 return streamed
             call = await opened(hub, request, await whole_of(request))
-            return await run_in_threadpool(cast("Handler", handler), call)
+            response = await run_in_threadpool(cast("Handler", handler), call)
+            return _head_of(response) if request.method == "HEAD" else response
         except HubError as error:
             return error.response()
         except OSError as error:

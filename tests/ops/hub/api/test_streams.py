@@ -85,6 +85,19 @@ def test_a_tail_is_so_many_lines(world: World, tail: int, expected: int) -> None
     assert not lines or lines[-1] == "Listening on 7860\n"
 
 
+@pytest.mark.parametrize("path", ["logs/run", "logs/build", "events"])
+def test_a_head_request_ends(world: World, path: str) -> None:
+    """It has the stream's headers, and the next request on its connection is answered."""
+    headers = {"Authorization": f"Bearer {WRITE}"}
+    url = f"{world.hub.endpoint}/api/spaces/{SPACE}"
+    limits = httpx2.Limits(max_connections=1)
+    with httpx2.Client(headers=headers, limits=limits, timeout=20) as http:
+        reply = http.head(f"{url}/{path}")
+        assert reply.headers["content-type"].startswith("text/event-stream")
+        assert "content-length" not in reply.headers
+        assert http.get(f"{url}/runtime").status_code == 200
+
+
 @pytest.mark.parametrize("tail", ["-1", "x", "1.5", "²", ""])
 def test_a_tail_that_is_none(world: World, tail: str) -> None:
     """It is refused (400)."""
