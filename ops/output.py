@@ -59,16 +59,21 @@ class Output:
         self._out = Console(highlight=False, soft_wrap=True)
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)
 
+    @property
+    def _ascii(self) -> bool:
+        """Whether JSON has to do with the letters that every encoding has."""
+        return not self._out.encoding.startswith("utf")
+
     def result(self, text: str, data: Any) -> None:
         """The command's result: text for people, `data` with --json."""
         if self.as_json:
-            self._out.out(json.dumps(data, indent=2, ensure_ascii=False))
+            self._out.out(json.dumps(data, indent=2, ensure_ascii=self._ascii))
         else:
             self._out.out(text)
 
     def line(self, text: str, data: Any) -> None:
         """A line of a result that has no end: text for people, an object a line with --json."""
-        self._out.out(json.dumps(data, ensure_ascii=False) if self.as_json else text)
+        self._out.out(json.dumps(data, ensure_ascii=self._ascii) if self.as_json else text)
 
     def say(self, text: str) -> None:
         """One line of progress."""

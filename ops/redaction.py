@@ -56,7 +56,8 @@ def _redacting(stream: object) -> _Redacting:
     return _Redacting(
         stream.buffer,
         encoding=stream.encoding,
-        errors=stream.errors,
+        # A terminal that has no such letter gets its number, and no command ends for that.
+        errors="backslashreplace" if stream.errors == "strict" else stream.errors,
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,
     )

@@ -5,7 +5,9 @@ A module for each group of commands; `context` is what all of them get.
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -47,13 +49,23 @@ class _Cli(click.Group):
 def _fail(ctx: click.Context, error: OpsError, raised: Exception) -> NoReturn:
     from ops.output import Output
 
-    Output(as_json=ctx.params["as_json"]).error(error)
+    try:
+        Output(as_json=ctx.params["as_json"]).error(error)
+    except BrokenPipeError:
+        raise
+    except OSError:  # stdout takes nothing any more, as a file on a full disk
+        Output().error(error)
     if ctx.params["verbose"]:
         traceback.print_exception(raised)
     ctx.exit(error.exit_code)
 
 
 def _unexpected(error: Exception) -> OpsError:
+    if isinstance(error, OSError):
+        return OpsError(
+            f"This machine refused something: {error}.",
+            next_step="Mend that, and run it again; ops -v ... shows where it was.",
+        )
     return OpsError(
         f"Unexpected: {type(error).__name__}: {error}",
         cause="This is most likely a mistake in ops.",
@@ -137,8 +149,18 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def _open_streams() -> None:
+    """A standard stream that whoever started us has closed is as one of nothing."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode)  # noqa: SIM115 -- as long as there is a process
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)  # what keeps it open when it is wrapped
+
+
 def main() -> None:
     """Run the command line; a SIGTERM cleans up as Ctrl-C does."""
     signal.signal(signal.SIGTERM, _interrupt)
+    _open_streams()
     redact_output()
     cli(prog_name="ops")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -118,6 +120,55 @@ def test_an_error_is_json_for_machines(tmp_path: Path) -> None:
     """With --json a failure is one document on stdout, with its exit code."""
     done = run("--json", "config", "show", folder=tmp_path)
     assert json.loads(done.stdout)["error"]["exit_code"] == done.returncode == 2
+
+
+def test_a_letter_that_a_terminal_has_not_ends_nothing(folder: Path, world: World) -> None:
+    """It is shown by its number; JSON stays JSON."""
+    env = hub_environment(world) | {"PYTHONIOENCODING": "latin-1"}
+    done = run("deploy", "--dry-run", folder=folder, env=env)
+    assert (done.returncode, done.stdout) == (0, "Nothing was touched: --dry-run.\n")
+    assert done.stderr.startswith(rf"\u2022 {SPACE} on ")
+    shown = run("--json", "config", "show", folder=folder, env=env).stdout
+    assert json.loads(shown)["space"]["emoji"] == "🧭"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_as_none(folder: Path, world: World, closed: str) -> None:
+    """Whoever starts ops without one, as some schedulers do, gets the same exit code."""
+    wanted = "settings secrets set KEY --stdin"
+    for command, code in (("config show", 0), ("plan --exit-code", 3), (wanted, 2)):
+        done = subprocess.run(
+            ["sh", "-c", f"exec {shlex.quote(sys.executable)} -m ops {command} {closed}"],
+            cwd=folder,
+            env=os.environ | hub_environment(world) | {"PYTHONPATH": str(PROJECT)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        assert "Unexpected" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_is_not_a_mistake_of_ops(folder: Path) -> None:
+    """What cannot be written is said once, on stderr, as JSON cannot go where it should."""
+    for options in ([], ["--json"]):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "ops", *options, "config", "show"],
+                cwd=folder,
+                env=os.environ | {"PYTHONPATH": str(PROJECT)},
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+        assert done.returncode == 1
+        assert done.stderr.startswith("Error: This machine refused something: [Errno 28]")
+        assert "Traceback" not in done.stderr
 
 
 def test_verbose_shows_the_traceback(tmp_path: Path) -> None:
