@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from ops import __version__, canaries, releases
 from ops.answering import still_running
 from ops.config import FREE_HARDWARE
-from ops.errors import BuildFailed, OpsError, SpaceConfigError, TimedOut, Unhealthy
+from ops.errors import BuildFailed, Conflict, OpsError, SpaceConfigError, TimedOut, Unhealthy
 from ops.plan import SettingChange, described, make_plan, model_of, of_release
 from ops.probe import Access
 from ops.smoke_test import smoke_test_url
@@ -260,14 +260,18 @@ class _Run:
             self._say(f"Its files are up to date at {space.commit[:8]}")
             return space.commit
         self._begin("a commit with its files")
-        commit = self._job.commit(
-            plan.repo_id,
-            add=add,
-            delete=delete,
-            title=self._job.title,
-            description=f"Toolkit commit: {self._job.toolkit_commit or 'unknown'}",
-            parent=space.commit,
-        )
+        try:
+            commit = self._job.commit(
+                plan.repo_id,
+                add=add,
+                delete=delete,
+                title=self._job.title,
+                description=f"Toolkit commit: {self._job.toolkit_commit or 'unknown'}",
+                parent=space.commit,
+            )
+        except Conflict:
+            self._in_flight = None  # nothing was written, for certain
+            raise
         self._say(f"Pushed {commit[:8]}; files: {len(add)} written, {len(delete)} removed")
         return commit
 

@@ -30,7 +30,7 @@ from ops.adapters.hf_errors import (
 from ops.adapters.hf_log import QUIET, SILENT, lines_so_far, lines_to_come
 from ops.adapters.retries import Retries, use_one_try
 from ops.config import FREE_HARDWARE
-from ops.errors import ConfigError
+from ops.errors import ConfigError, Conflict
 from ops.redaction import hide
 
 if TYPE_CHECKING:
@@ -284,10 +284,16 @@ class Hub:
 
         def pushed() -> str | None:
             commits = self._api.list_repo_commits(repo_id, repo_type="space", revision=branch)
-            newest = commits[0]
-            return newest.commit_id if mark in newest.message else None
+            return next((c.commit_id for c in commits if mark in c.message), None)
 
-        return self._do(f"commit to {repo_id}", push, pushed)
+        doing = f"commit to {repo_id}"
+        try:
+            return self._do(doing, push, pushed)
+        except Conflict:
+            # What came first may be our own commit, whose reply was lost.
+            if (ours := self._ask(doing, pushed)) is not None:
+                return ours
+            raise
 
     def require_git(self, repo_id: str, service: str) -> None:
         """Ask what git asks first (gitprotocol-http(5)), as git itself does not tell a refusal.

@@ -330,18 +330,20 @@ def test_git_pushes_what_the_api_would_commit(world: World) -> None:
     assert second.release == "release-2"
 
 
-def test_git_does_not_push_over_somebody_else(world: World) -> None:
-    """A commit that came after the plan stays the newest: exit code 10."""
+@pytest.mark.parametrize("via", ["api", "git"])
+def test_nothing_is_pushed_over_somebody_else(world: World, via: str) -> None:
+    """A commit that came after the plan stays the newest: exit code 10, and nothing is in doubt."""
     deploy(world, config())
     theirs = []
     with pytest.raises(Conflict) as caught:
         deploy(
             world,
             config(title="Another"),
-            via="git",
+            via=via,
             approve=lambda _: theirs.append(world.push({"theirs.txt": b"1"})),
         )
     assert caught.value.exit_code == 10
+    assert caught.value.aftermath == "Nothing was changed on the Hub."
     assert world.api.space_info(SPACE).sha == theirs[0]
 
 

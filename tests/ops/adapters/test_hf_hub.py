@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse
 
 from ops.adapters.hf_hub import Hub
 from ops.errors import ConfigError, Conflict, HubUnreachable, NotAllowed, OpsError
+from ops.hub.fault_text import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,6 +90,22 @@ def test_a_lost_race_is_a_conflict(hub: Hub) -> None:
     with pytest.raises(Conflict):
         hub.commit(SPACE, add={"a": b"2"}, parent=space.commit, **options)
     assert hub.read_file(SPACE, "a", newest) == b"1"
+
+
+def test_a_commit_is_found_below_somebody_elses(world: World, hub: Hub) -> None:
+    """Its reply was lost, and another one is on top when somebody looks: it was written once."""
+    create(hub)
+    space = hub.space(SPACE)
+    assert space is not None
+    world.hub.faults.add(parse(f"cut when=after POST /api/spaces/{SPACE}/commit/main"))
+    world.hub.faults.add(parse(f"commit GET /api/spaces/{SPACE}/commits/main"))
+    made = hub.commit(
+        SPACE, add={"a": b"1"}, delete=[], title="t", description="", parent=space.commit
+    )
+    commits = world.api.list_repo_commits(SPACE, repo_type="space")
+    assert commits[0].authors == ["somebody-else"]
+    assert commits[1].commit_id == made
+    assert commits[2].commit_id == space.commit
 
 
 def test_an_unknown_model_is_a_config_error(hub: Hub) -> None:
