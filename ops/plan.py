@@ -19,7 +19,7 @@ from ops.render import blob_ids
 from ops.stages import IDLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from ops.adapters.hf_hub import Hub, Runtime, SpaceState
     from ops.config import Config, Visibility
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 HOURS_A_MONTH = 730
 _MADE_BY_THE_HUB = frozenset({".gitattributes"})
+_OF_A_NEW_SPACE = _MADE_BY_THE_HUB | {"README.md"}
+"""What a Space that was just created holds."""
 _MODEL = "model.toml"
+_OF_OURS = frozenset({_MODEL, "space_app/__main__.py"})
 _DECIDES_VECTORS = ("id", "revision", "backend", "precision", "query_instruction",
                     "document_instruction", "max_length")  # fmt: skip
 _LARGEST_DIFF = 200_000
@@ -100,7 +103,8 @@ class Plan:
     `vectors` are the keys of the model that change: vectors that were stored before can then no
     longer be compared. Costs are dollars for a month without sleep, None where the Hub does not
     tell a price. `wake`: it does not run now. `unproven`: its newest commit is no release;
-    `drift`: names of settings that were changed on the Hub since the last release.
+    `drift`: names of settings that were changed on the Hub since the last release; `foreign`: this
+    toolkit did not make it, so that `ops deploy` refuses unless told otherwise.
     """
 
     repo_id: str
@@ -114,6 +118,7 @@ class Plan:
     wake: bool
     unproven: bool
     drift: tuple[str, ...] = ()
+    foreign: bool = False
 
     def data(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -173,6 +178,11 @@ def of_release(hub: Hub, repo_id: str, release: Release) -> Wanted:
     return Wanted(files, content, then.visibility, then.hardware, sleep_time, then.variables)
 
 
+def is_ours(files: Collection[str]) -> bool:
+    """Whether a Space of these files was made by this toolkit, or filled by nobody yet."""
+    return set(files) <= _OF_A_NEW_SPACE or set(files) >= _OF_OURS
+
+
 def look(hub: Hub, repo_id: str) -> Live | None:
     """The Space on the Hub; None when there is none that this token may see."""
     space = hub.space(repo_id)
@@ -224,6 +234,7 @@ def make_plan(
         wake=live.runtime.stage in IDLE,
         unproven=last is None or last.commit != live.space.commit,
         drift=tuple(sorted(f"{kind} {name}".rstrip() for kind, name in drift)),
+        foreign=not (is_ours(live.files.keys()) or live.releases.recorded),
     )
 
 
@@ -264,6 +275,11 @@ def lines(plan: Plan) -> Iterator[str]:
 
 def _whole(plan: Plan) -> Iterator[str]:
     """What is to say of the Space as a whole."""
+    if plan.foreign:
+        yield (
+            "! it was not made by embedding-space: only ops deploy --adopt replaces its files, "
+            "and all of them"
+        )
     if plan.wake and plan.live is not None:
         yield f"~ it is {plan.live.runtime.stage} and will be started"
     if plan.unproven and plan.live is not None and not plan.files:

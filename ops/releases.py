@@ -94,6 +94,11 @@ class Releases:
         """The newest."""
         return self.all[-1] if self.all else None
 
+    @property
+    def recorded(self) -> bool:
+        """Whether the newest is one of ours for certain: anybody may call a tag release-1."""
+        return self.last is not None and self.last.record is not None
+
     def find(self, number: int) -> Release:
         """The release of a number; raises ConfigError when there is none."""
         for release in self.all:

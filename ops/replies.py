@@ -354,6 +354,9 @@ class Plan(_Reply):
     drift: list[str]
     """Settings that were changed on the Hub since the last release."""
 
+    foreign: bool
+    """Whether this toolkit did not make the Space, so that ops deploy wants --adopt."""
+
     create: bool
     """Whether the Space is not there yet."""
 

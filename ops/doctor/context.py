@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from jinja2 import TemplateError
 
+from ops import releases
 from ops.doctor.finding import Unknown
 from ops.errors import ConfigError, OpsError
+from ops.plan import is_ours
 from ops.render import render
 
 if TYPE_CHECKING:
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TOOLKIT = Path(__file__).resolve().parents[2]
-_MODEL = "model.toml"
-_SERVER = "space_app/__main__.py"
 _MADE_BY_THE_HUB = frozenset({".gitattributes", "README.md"})
 """What a Space that was just created holds."""
 
@@ -144,4 +144,6 @@ def _look(hub: Hub, repo_id: str) -> Live | None:
         return None
     files = hub.files(repo_id, space.commit).keys()
     empty = files <= _MADE_BY_THE_HUB
-    return Live(space, ours=empty or {_MODEL, _SERVER} <= files, empty=empty)
+    # One of ours that somebody has taken a file from still has its releases.
+    ours = is_ours(files) or releases.read(hub, space.repo_id).recorded
+    return Live(space, ours=ours, empty=empty)

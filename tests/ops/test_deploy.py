@@ -223,6 +223,22 @@ def test_a_space_made_by_others_is_left_alone(world: World) -> None:
     assert deploy(world, config(), adopt=True).pushed
 
 
+def test_a_file_that_was_taken_away_is_put_back(world: World) -> None:
+    """A Space with releases is ours still, whichever of its files somebody removed on the Hub."""
+    deploy(world, config())
+    world.push({}, delete=("model.toml",))
+    assert deploy(world, config()).release == "release-2"
+
+
+def test_a_tag_makes_nobody_elses_space_ours(world: World) -> None:
+    """A stranger's release-1, of which there is no record, is no leave to replace their files."""
+    world.create()
+    before = world.push({"app.py": b"print('mine')"})
+    world.api.create_tag(SPACE, tag="release-1", revision=before, repo_type="space")
+    with pytest.raises(Conflict, match="not made by embedding-space"):
+        deploy(world, config())
+
+
 def test_settings_follow_the_config(world: World) -> None:
     """Visibility, hardware, variables and secrets of an existing Space become what they should."""
     deploy(world, config())

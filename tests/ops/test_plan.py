@@ -167,6 +167,20 @@ def test_a_paused_space_is_started(world: World) -> None:
     deploy(world, config())
 
 
+def test_somebody_elses_space_is_told(world: World) -> None:
+    """A plan says that a deploy would refuse it, and is silent on an empty Space and on ours."""
+    name = "me/theirs"
+    world.api.create_repo(name, repo_type="space", space_sdk="docker")
+    assert not plan(world, config(), repo_id=name).foreign
+    world.api.upload_file(
+        path_or_fileobj=b"mine", path_in_repo="app.py", repo_id=name, repo_type="space"
+    )
+    found = plan(world, config(), repo_id=name)
+    assert found.data()["foreign"]
+    assert any("only ops deploy --adopt replaces its files" in line for line in verb.lines(found))
+    assert not plan(world, config()).foreign
+
+
 def test_a_new_space_is_all_new(world: World) -> None:
     """Where there is no Space, everything is added."""
     found = plan(world, config(), repo_id="me/new")
