@@ -112,6 +112,12 @@ def json_schema() -> dict[str, Any]:
 
 
 def _data(text: str, path: Path) -> dict[str, Any]:
+    if text.startswith("\ufeff"):
+        raise ConfigError(
+            f"{path} begins with a byte-order mark, which TOML has not.",
+            cause="Editors of Windows put one there, where nobody sees it.",
+            next_step='Save it as "UTF-8", not as "UTF-8 with BOM".',
+        )
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

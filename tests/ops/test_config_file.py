@@ -364,3 +364,12 @@ def test_schema_refers_to_nothing_that_is_not_there() -> None:
     references = re.findall(r"#/\$defs/(\w+)", str(schema))
     assert references
     assert set(references) <= schema["$defs"].keys()
+
+
+def test_a_byte_order_mark_is_named(tmp_path: Path) -> None:
+    """Nobody sees it, so that no place in the first line would say what is wrong."""
+    path = tmp_path / "space.toml"
+    path.write_text('\ufeff[space]\nrepo_id = "app"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match="begins with a byte-order mark") as caught:
+        load(path)
+    assert "UTF-8" in str(caught.value.next_step)
