@@ -35,15 +35,25 @@ class _Cli(click.Group):
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
-        except click.UsageError as error:
+        except click.UsageError as raised:
+            misuse = _placed(ctx, raised)
             if not ctx.params["as_json"]:
-                raise
-            next_step = f"{error.ctx.command_path} --help" if error.ctx is not None else None
-            _fail(ctx, ConfigError(error.format_message(), next_step=next_step), error)
+                raise misuse from None
+            next_step = f"{misuse.ctx.command_path} --help" if misuse.ctx is not None else None
+            _fail(ctx, ConfigError(misuse.format_message(), next_step=next_step), misuse)
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise
         except Exception as error:  # noqa: BLE001 -- a mistake in ops is a failure like any other
             _fail(ctx, _unexpected(error), error)
+
+
+def _placed(ctx: click.Context, error: click.UsageError) -> click.UsageError:
+    """The same, with where an option goes: `ops deploy --yes` is what everybody types first."""
+    own = {name for option in ctx.command.params for name in option.opts}
+    if not isinstance(error, click.NoSuchOption) or error.option_name not in own:
+        return error
+    message = f"{error.message} It goes before the command: ops {error.option_name} ..."
+    return click.NoSuchOption(error.option_name, message, error.possibilities, error.ctx)
 
 
 def _fail(ctx: click.Context, error: OpsError, raised: Exception) -> NoReturn:

@@ -17,7 +17,7 @@ from fakes.asgi_server import serving
 from fakes.embedding_server import APP_KEY, Fault, Served, embedding_app
 from fakes.runner import FakeRunner
 from hub_world import READ, SPACE, WRITE, hub_world
-from running_ops import promised
+from running_ops import promised, promised_failure
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
@@ -169,6 +169,17 @@ def test_a_full_disk_is_not_a_mistake_of_ops(folder: Path) -> None:
         assert done.returncode == 1
         assert done.stderr.startswith("Error: This machine refused something: [Errno 28]")
         assert "Traceback" not in done.stderr
+
+
+def test_an_option_in_the_wrong_place_is_told_its_own(folder: Path) -> None:
+    """One that goes before the command, behind it; any other is an option that is not there."""
+    for option in ("--yes", "--json", "--env", "-v"):
+        done = run("plan", option, folder=folder)
+        assert done.returncode == 2
+        assert f"It goes before the command: ops {option} ..." in done.stderr
+    assert "before the command" not in run("plan", "--nothing", folder=folder).stderr
+    error = promised_failure(run("--json", "settings", "show", "--yes", folder=folder).stdout)
+    assert error["message"].endswith("It goes before the command: ops --yes ...")
 
 
 def test_verbose_shows_the_traceback(tmp_path: Path) -> None:
