@@ -54,7 +54,8 @@ def test_a_folder_that_cannot_be_is_said_so(tmp_path: Path, use: Callable[[Path]
 def test_what_cannot_be_used_in_a_folder_is_said_so(tmp_path: Path, name: str) -> None:
     """Whatever of it the system refuses, the Hub does not start, and gives the folder back."""
     (tmp_path / "hub").mkdir()
-    (tmp_path / "hub" / name).symlink_to("/dev/full/none")
+    (tmp_path / "file").touch()
+    (tmp_path / "hub" / name).symlink_to(tmp_path / "file" / "none")
     with pytest.raises(ConfigError, match="cannot be used"):
         LocalHub(tmp_path / "hub", FakeRunner(), users=[User("me", {"hf_x": "write"})])
     hold(tmp_path / "hub").release()
