@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -78,13 +77,6 @@ def gated(repo_id: str, *, logged_in: bool) -> HubError:
     return HubError(403 if logged_in else 401, message, "GatedRepo")
 
 
-def git_failed(command: str, said: str) -> HubError:
-    """A command of git's that should have worked, with what it wrote to its standard error."""
-    if _SAID_FULL.search(said):
-        return disk_full()
-    return HubError(500, f"git {command} failed: {said}")
-
-
 def disk_full() -> HubError:
     """There is no room for what was sent: its client does not try that again and again."""
     return HubError(507, "No space is left on the disk that the Hub keeps its data on")
@@ -93,10 +85,6 @@ def disk_full() -> HubError:
 def is_disk_full(error: OSError) -> bool:
     """Whether that is why the system refused."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
-_SAID_FULL = re.compile("No space left on device|Out of diskspace|Disk quota exceeded")
-"""How git says it: by the system's words, and by its own for a pack."""
 
 
 def bad_request(message: str) -> HubError:

@@ -7,16 +7,18 @@ import subprocess
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from ops.adapters.watchdog import WATCHDOG
-from ops.hub.errors import git_failed, no_repository
+from ops.hub.errors import HubError, disk_full, is_disk_full, no_repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from ops.hub.errors import HubError
+_LITTLE = 64 * 1024
+"""Bytes: as much as git needs for anything."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,9 @@ class Git:
         """Why a command failed; a repository may have been deleted or moved meanwhile."""
         if command != "init" and self.is_gone:
             return no_repository()
-        return git_failed(command, said.decode(errors="replace").strip())
+        if _has_no_room(self.folder):
+            return disk_full()
+        return HubError(500, f"git {command} failed: {said.decode(errors='replace').strip()}")
 
     def attempt(self, *arguments: str, stdin: bytes = b"") -> bytes | None:
         """What a command writes, None when it fails."""
@@ -125,3 +129,14 @@ class Git:
             if when is not None:
                 environment[f"GIT_{role}_DATE"] = f"@{when} +0000"
         return environment
+
+
+def _has_no_room(folder: Path) -> bool:
+    """Whether the system takes nothing more there: tried, so that quotas count as well."""
+    try:
+        with TemporaryFile(dir=folder) as file:
+            file.write(bytes(_LITTLE))
+            file.flush()
+    except OSError as error:
+        return is_disk_full(error)
+    return False

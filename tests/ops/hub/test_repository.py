@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from ops.hub.git_command import Git
 from ops.hub.repository import Author, Delete, LargeFile, Repository, Write, WriteLarge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 ME = Author("me")
@@ -114,6 +116,37 @@ def test_what_git_could_not_do_is_not_taken_for_done(repository: Repository) -> 
         with pytest.raises(HubError) as caught:
             create()
         assert caught.value.status == 500
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, of one megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("nothing may be mounted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_told_from_other_failures_of_git(small_disk: Path) -> None:
+    """With a status that clients do not try again; what was there before is there still."""
+    repository = Repository.create(small_disk / "repo")
+    first = repository.commit([Write("a.txt", b"one")], message="first\n", author=ME)
+    with (small_disk / "rest").open("wb", buffering=0) as rest, contextlib.suppress(OSError):
+        while True:
+            rest.write(bytes(1000))
+    for create in (
+        lambda: repository.tag("v1", first, message="", author=ME),
+        lambda: repository.create_branch("b", first, author=ME),
+        lambda: repository.commit([Write("b.txt", b"two")], message="second\n", author=ME),
+    ):
+        with pytest.raises(HubError) as caught:
+            create()
+        assert caught.value.status == 507
+    assert [ref.full_name for ref in repository.refs()] == ["refs/heads/main"]
+    assert repository.head() == first
 
 
 @pytest.mark.parametrize(
