@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 import huggingface_hub
+import loopback
 import pytest
 from fakes.runner import FakeRunner
 from hub_world import CARD, SPACE, WRITE, hub_world
@@ -119,7 +120,7 @@ def test_a_body_is_cut_short(world: World, model: str, sent: int) -> None:
     """The head comes, and so many bytes, but never all of them."""
     world.hub.faults.add(Fault("cut", when="body", after=sent))
     url = f"{world.hub.endpoint}/{model}/resolve/main/README.md"
-    with httpx2.stream("GET", url) as reply:
+    with loopback.stream("GET", url) as reply:
         assert reply.status_code == 200
         with pytest.raises(httpx2.RemoteProtocolError):
             reply.read()
@@ -140,12 +141,12 @@ def test_a_stream_can_be_cut(world: World) -> None:
     headers = {"Authorization": f"Bearer {WRITE}"}
     world.hub.faults.add(Fault("cut", when="after", path="*/logs/*"))
     with pytest.raises(LOST):
-        httpx2.get(url, headers=headers)
+        loopback.get(url, headers=headers)
     world.push({})
     world.wait_for_stage("RUNNING")
     world.hub.faults.add(Fault("cut", when="body", after=20, path="*/logs/*"))
     with pytest.raises(httpx2.RemoteProtocolError):
-        httpx2.get(url, headers=headers)
+        loopback.get(url, headers=headers)
     world.api.delete_repo(SPACE, repo_type="space")
 
 
@@ -153,7 +154,7 @@ def test_others_go_on_while_a_request_is_held(world: World) -> None:
     """A delay keeps one request waiting, and it is answered then."""
     world.hub.faults.add(Fault("delay", seconds=30, path="/api/whoami-v2"))
     with pytest.raises(httpx2.ReadTimeout):
-        httpx2.get(
+        loopback.get(
             f"{world.hub.endpoint}/api/whoami-v2",
             headers={"Authorization": f"Bearer {WRITE}"},
             timeout=0.2,
@@ -190,7 +191,7 @@ def test_a_request_hangs_until_its_client_goes(
     url = f"{world.hub.endpoint}/api/models/{model}/tag/main"
     world.hub.faults.add(Fault("hang", when=when, path="*/tag/*"))  # type: ignore[arg-type]
     with pytest.raises(httpx2.ReadTimeout):
-        httpx2.post(
+        loopback.post(
             url, json={"tag": "v1"}, headers={"Authorization": f"Bearer {WRITE}"}, timeout=0.3
         )
     assert [tag.name for tag in world.api.list_repo_refs(model).tags] == ["v1"] * done
@@ -284,12 +285,12 @@ def test_a_spaces_own_origin_suffers_only_what_is_meant_for_it(world: World) -> 
     headers = {"X-HF-Authorization": f"Bearer {WRITE}"}
     url = world.url()
     world.hub.faults.add(Fault("status", status=503, path="/app"))
-    assert httpx2.get(f"{url}/app", headers=headers).status_code == 200
+    assert loopback.get(f"{url}/app", headers=headers).status_code == 200
     world.hub.faults.clear()
     world.hub.faults.add(Fault("status", status=503, origin="space"))
     world.api.whoami()
-    assert httpx2.get(f"{url}/app", headers=headers).status_code == 503
+    assert loopback.get(f"{url}/app", headers=headers).status_code == 503
     world.hub.faults.add(Fault("cut", origin="space"))
     with pytest.raises(LOST):
-        httpx2.get(f"{url}/app", headers=headers)
+        loopback.get(f"{url}/app", headers=headers)
     world.api.delete_repo(SPACE, repo_type="space")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import httpx2
+import loopback
 import pytest
 from fakes.runner import FakeRunner, FakeRunning
 from hub_world import READ, hub_world
@@ -114,7 +115,7 @@ def app(made: App) -> App:
 def test_the_app_is_told_who_asked(url: str) -> None:
     """It gets the visitor's address and the origin that was asked, whatever was claimed before."""
     sent = OPEN | {"X-Forwarded-For": "1.2.3.4", "X-Forwarded-Host": "elsewhere"}
-    seen = dict(httpx2.get(f"{url}/headers", headers=sent).json())
+    seen = dict(loopback.get(f"{url}/headers", headers=sent).json())
     assert seen["x-forwarded-for"] == "1.2.3.4, 127.0.0.1"
     assert seen["x-forwarded-host"] == url.partition("//")[2]
     assert seen["x-forwarded-proto"] == "http"
@@ -123,10 +124,10 @@ def test_the_app_is_told_who_asked(url: str) -> None:
 def test_what_is_between_neighbours_stays_there(url: str) -> None:
     """Hop-by-hop headers, and those that Connection names, go no further in either direction."""
     sent = OPEN | {"Connection": "X-Mine", "X-Mine": "1", "TE": "trailers", "X-Yours": "2"}
-    seen = dict(httpx2.get(f"{url}/headers", headers=sent).json())
+    seen = dict(loopback.get(f"{url}/headers", headers=sent).json())
     assert seen["x-yours"] == "2"
     assert not {"x-mine", "te"} & set(seen)
-    reply = httpx2.get(f"{url}/named", headers=OPEN)
+    reply = loopback.get(f"{url}/named", headers=OPEN)
     assert reply.headers["x-own"] == "2"
     assert not {"x-secret", "keep-alive"} & set(reply.headers)
 
@@ -134,21 +135,21 @@ def test_what_is_between_neighbours_stays_there(url: str) -> None:
 def test_the_hubs_cookie_is_not_for_apps(url: str) -> None:
     """Cookies know no ports, so that of the Hub's page comes here, too; the app's own pass."""
     cookies = f"a=1; {COOKIE}_7850=hidden; b=2; {COOKIE}_1=hidden"
-    seen = httpx2.get(f"{url}/headers", headers=OPEN | {"Cookie": cookies})
+    seen = loopback.get(f"{url}/headers", headers=OPEN | {"Cookie": cookies})
     assert dict(seen.json())["cookie"] == "a=1; b=2"
     assert "hidden" not in seen.text
 
 
 def test_head_has_headers_and_no_body(url: str) -> None:
     """HEAD is passed on as HEAD, with the length of what GET would bring."""
-    reply = httpx2.head(f"{url}/headers", headers=OPEN)
+    reply = loopback.head(f"{url}/headers", headers=OPEN)
     assert (reply.status_code, reply.content) == (200, b"")
     assert int(reply.headers["content-length"]) > 2
 
 
 def test_replies_come_while_they_are_made(url: str, app: App) -> None:
     """The first part is there before the app has thought of the last."""
-    with httpx2.stream("GET", f"{url}/slowly", headers=OPEN) as reply:
+    with loopback.stream("GET", f"{url}/slowly", headers=OPEN) as reply:
         parts = reply.iter_raw()
         assert next(parts) == b"first"
         app.left.set()
@@ -163,7 +164,7 @@ def test_bodies_go_while_they_are_made(url: str, app: App) -> None:
         assert app.waits.wait(20)
         yield b"y"
 
-    assert httpx2.post(f"{url}/echo", content=parts(), headers=OPEN).content == b"xy"
+    assert loopback.post(f"{url}/echo", content=parts(), headers=OPEN).content == b"xy"
 
 
 @pytest.mark.parametrize("path", ["/waits", "/streams"])
@@ -223,7 +224,7 @@ def broken_url(tmp_path_factory: pytest.TempPathFactory, breaking: Breaking) -> 
 def test_an_app_that_hangs_up(broken_url: str, breaking: Breaking, reply: bytes) -> None:
     """Without a reply it is a 502, in words."""
     breaking.reply = reply
-    answer = httpx2.get(f"{broken_url}/x", headers=OPEN)
+    answer = loopback.get(f"{broken_url}/x", headers=OPEN)
     assert answer.status_code == 502
     assert "does not answer" in answer.text
 
@@ -236,7 +237,7 @@ HALF_CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\
 def test_half_a_reply_is_no_whole_one(broken_url: str, breaking: Breaking, reply: bytes) -> None:
     """An app that breaks off breaks off for the visitor, too, who would take half for all."""
     breaking.reply = reply
-    with httpx2.stream("GET", f"{broken_url}/x", headers=OPEN) as answer:
+    with loopback.stream("GET", f"{broken_url}/x", headers=OPEN) as answer:
         assert answer.status_code == 200
         with pytest.raises(httpx2.RemoteProtocolError):
             answer.read()

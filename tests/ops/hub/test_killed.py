@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING
 
 import docker
 import httpx2
+import loopback
 import psutil
 import pytest
 from fakes import killable_hub
@@ -164,7 +165,7 @@ def by_api(files: dict[str, str]) -> Callable[[str, str], str | None]:
             {"key": "file", "value": {"path": name, "content": _base64(text), "encoding": "base64"}}
             for name, text in whole.items()
         ]
-        reply = httpx2.post(
+        reply = loopback.post(
             f"{endpoint}/api{path}/commit/main",
             content="\n".join(json.dumps(line) for line in lines),
             headers=HEADERS | {"Content-Type": "application/x-ndjson"},
@@ -394,7 +395,7 @@ def containers(client: DockerClient, text: str) -> list[str]:
 
 def stage(hub: Hub) -> str:
     """What the Space is doing."""
-    reply = httpx2.get(f"{hub.endpoint}/api/spaces/me/app/runtime", headers=HEADERS)
+    reply = loopback.get(f"{hub.endpoint}/api/spaces/me/app/runtime", headers=HEADERS)
     return str(reply.json()["stage"])
 
 
@@ -409,7 +410,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def create(hub: Hub, name: str, **asked: object) -> None:
     """Make a repository."""
     url, body = f"{hub.endpoint}/api/repos/create", {"name": name, **asked}
-    reply = httpx2.post(url, json=body, headers=HEADERS)
+    reply = loopback.post(url, json=body, headers=HEADERS)
     assert reply.status_code == 200, reply.text
 
 

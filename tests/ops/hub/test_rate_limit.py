@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import httpx2
+import loopback
 import pytest
 from fakes.runner import FakeRunner
 from huggingface_hub import HfApi
@@ -14,6 +14,8 @@ from ops.hub import LocalHub, Rules, User
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import httpx2
 
 PATH = "/api/spaces/hardware"
 
@@ -30,7 +32,7 @@ def hub(tmp_path: Path) -> Iterator[LocalHub]:
 def ask(hub: LocalHub, token: str | None = None, path: str = PATH) -> httpx2.Response:
     """One request."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx2.get(hub.endpoint + path, headers=headers)
+    return loopback.get(hub.endpoint + path, headers=headers)
 
 
 def test_a_caller_has_so_many_requests(hub: LocalHub) -> None:

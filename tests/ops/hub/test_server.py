@@ -4,6 +4,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import httpx2
+import loopback
 import pytest
 from fakes.runner import FakeRunner
 from hub_world import SPACE, hub_world
@@ -19,11 +20,11 @@ def test_it_ends_however_often_it_is_told() -> None:
     """Its port is free then; one that never began ends too."""
     served = Served()
     served.start(PlainTextResponse("here"))
-    assert httpx2.get(served.origin).text == "here"
+    assert loopback.get(served.origin).text == "here"
     for tell in (served.end, served.end, served.stop, served.stop, served.end):
         tell()
     with pytest.raises(httpx2.ConnectError):
-        httpx2.get(served.origin)
+        loopback.get(served.origin)
     Served(int(served.origin.rpartition(":")[2])).stop()
 
 
@@ -37,7 +38,7 @@ def test_who_asks_for_a_websocket_is_answered_by_the_app(
     served.start(PlainTextResponse("here"))
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
     try:
-        assert httpx2.get(served.origin, headers=upgrade).text == "here"
+        assert loopback.get(served.origin, headers=upgrade).text == "here"
     finally:
         served.stop()
     assert not caplog.records

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import httpx2
+import loopback
 import pytest
 from fakes.runner import FakeRunner
 from hub_world import CARD, SPACE, WRITE, World, hub_world
@@ -36,7 +37,7 @@ OPEN = {"X-HF-Authorization": f"Bearer {WRITE}"}
 
 def shown(world: World) -> dict[str, object]:
     """What the running app says that it was given."""
-    return dict(httpx2.get(world.url(), headers=OPEN).json())
+    return dict(loopback.get(world.url(), headers=OPEN).json())
 
 
 def test_a_push_is_built_and_run(world: World) -> None:
@@ -114,7 +115,7 @@ def push_unchecked(world: World, files: dict[str, bytes]) -> None:
         }
         for path, content in whole.items()
     ]
-    reply = httpx2.post(
+    reply = loopback.post(
         f"{world.hub.endpoint}/api/spaces/{SPACE}/commit/main",
         content="\n".join(json.dumps(line) for line in lines),
         headers={"Authorization": f"Bearer {WRITE}"},
@@ -205,7 +206,7 @@ def test_paused_until_restarted(world: World) -> None:
     world.wait_for_stage("RUNNING")
     world.api.pause_space(SPACE)
     assert "sha" not in world.wait_for_stage("PAUSED")
-    assert httpx2.get(world.url(), headers=OPEN).status_code == 503
+    assert loopback.get(world.url(), headers=OPEN).status_code == 503
     world.api.restart_space(SPACE)
     assert world.wait_for_stage("RUNNING")["sha"] == commit
 
@@ -219,7 +220,7 @@ def test_a_failed_build_ends_the_old_version(world: World) -> None:
     raw = world.wait_for_stage("BUILD_ERROR")
     assert "sha" not in raw
     assert raw["replicas"] == {"current": 0, "requested": 1}
-    assert httpx2.get(world.url(), headers=OPEN).status_code == 503
+    assert loopback.get(world.url(), headers=OPEN).status_code == 503
 
 
 def test_hardware_is_requested_until_it_serves(world: World) -> None:
@@ -271,7 +272,7 @@ def test_it_sleeps_and_a_visitor_wakes_it(world: World) -> None:
     """Unvisited for long enough its app is ended; a request waits for it to come up again."""
     commit = sleeping(world)
     world.wait(lambda _: is_gone(world.runner.started[0].url))
-    assert httpx2.get(world.url(), headers=OPEN).status_code == 200
+    assert loopback.get(world.url(), headers=OPEN).status_code == 200
     assert world.wait_for_stage("RUNNING")["sha"] == commit
     assert len(world.runner.started) == 2
     assert len(world.runner.build_args) == 1, "waking builds nothing"
@@ -280,7 +281,7 @@ def test_it_sleeps_and_a_visitor_wakes_it(world: World) -> None:
 def is_gone(url: str) -> bool:
     """Whether nothing listens there."""
     try:
-        httpx2.get(url)
+        loopback.get(url)
     except httpx2.TransportError:
         return True
     return False
@@ -289,7 +290,7 @@ def is_gone(url: str) -> bool:
 def test_strangers_wake_nobody(world: World) -> None:
     """A request that a private Space does not let in leaves it asleep, as the Hub's API does."""
     sleeping(world)
-    assert httpx2.get(world.url()).status_code == 404
+    assert loopback.get(world.url()).status_code == 404
     world.api.space_info(SPACE)
     list(world.api.fetch_space_logs(SPACE))
     assert world.api.get_space_runtime(SPACE).stage == "SLEEPING"
@@ -357,7 +358,7 @@ def test_the_hub_comes_back_as_it_was(tmp_path: Path) -> None:
         assert world.api.get_space_runtime("me/paused").stage == "PAUSED"
         assert world.api.get_space_runtime(SPACE).stage == "SLEEPING"
         assert len(runner.started) == 1
-        assert httpx2.get(world.url(), headers=OPEN).status_code == 200
+        assert loopback.get(world.url(), headers=OPEN).status_code == 200
 
 
 def test_an_app_without_a_slot_is_stopped(tmp_path: Path) -> None:
@@ -412,12 +413,12 @@ def test_a_crash_can_be_ordered(world: World) -> None:
     world.push({})
     world.wait_for_stage("RUNNING")
     world.hub.faults.add(Fault("crash", after=2, repo_id=SPACE))
-    statuses = [httpx2.get(world.url(), headers=OPEN).status_code for _ in range(4)]
+    statuses = [loopback.get(world.url(), headers=OPEN).status_code for _ in range(4)]
     assert statuses == [200, 200, 502, 503]
     assert world.api.get_space_runtime(SPACE).raw["errorMessage"] == "Exit code: 137"
     world.api.restart_space(SPACE)
     world.wait_for_stage("RUNNING")
-    assert httpx2.get(world.url(), headers=OPEN).status_code == 200
+    assert loopback.get(world.url(), headers=OPEN).status_code == 200
 
 
 def test_nothing_outlives_the_hub(world: World) -> None:
@@ -429,7 +430,7 @@ def test_nothing_outlives_the_hub(world: World) -> None:
     world.api.delete_repo(SPACE, repo_type="space")
     for origin in (app, url):
         with pytest.raises(httpx2.ConnectError):
-            httpx2.get(origin)
+            loopback.get(origin)
 
 
 @pytest.mark.parametrize("goes", ["deleted", "moved"])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import httpx2
+import loopback
 import pytest
 from fakes.runner import FakeRunner
 from hub_world import SPACE, WRITE, hub_world
@@ -51,21 +51,21 @@ def bring_to(world: World, stage: str) -> None:
 def test_a_space_that_does_not_serve(world: World, stage: str, *, reloads: bool) -> None:
     """It is a 503 with its stage, a page for browsers, which come again while it passes."""
     bring_to(world, stage)
-    plain = httpx2.get(world.url(), headers=OPEN)
-    page = httpx2.get(f"{world.url()}/any/path", headers=BROWSER)
+    plain = loopback.get(world.url(), headers=OPEN)
+    page = loopback.get(f"{world.url()}/any/path", headers=BROWSER)
     for reply, kind in ((plain, "text/plain"), (page, "text/html")):
         assert reply.status_code == 503
         assert reply.headers["x-space-stage"] == stage
         assert reply.headers["content-type"].startswith(kind)
         assert stage in reply.text
     assert ("refresh" in page.text) == reloads
-    assert httpx2.head(world.url(), headers=OPEN).status_code == 503
+    assert loopback.head(world.url(), headers=OPEN).status_code == 503
 
 
 def test_a_stage_is_not_for_strangers(world: World) -> None:
     """A private Space that does not serve is a 404 as before."""
     bring_to(world, "PAUSED")
-    reply = httpx2.get(world.url(), headers={"Accept": "text/html"})
+    reply = loopback.get(world.url(), headers={"Accept": "text/html"})
     assert reply.status_code == 404
     assert "PAUSED" not in reply.text
     assert "x-space-stage" not in reply.headers
@@ -74,6 +74,6 @@ def test_a_stage_is_not_for_strangers(world: World) -> None:
 def test_no_websockets(world: World) -> None:
     """A connection that is to become another one is a 501, which says what is missing."""
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
-    reply = httpx2.get(world.url(), headers=OPEN | upgrade | {"Sec-WebSocket-Key": "x" * 24})
+    reply = loopback.get(world.url(), headers=OPEN | upgrade | {"Sec-WebSocket-Key": "x" * 24})
     assert reply.status_code == 501
     assert "WebSockets" in reply.text

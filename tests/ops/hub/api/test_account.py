@@ -4,7 +4,7 @@ import base64
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import httpx2
+import loopback
 import pytest
 from fakes.runner import FakeRunner
 from huggingface_hub import CommitOperationAdd, HfApi
@@ -14,6 +14,8 @@ from ops.hub import Grant, LocalHub, Organisation, Scope, User
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import httpx2
 
 EXPIRES = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 FINE = Grant(
@@ -132,7 +134,7 @@ def test_a_scope_for_one_repository_creates_no_other(hub: LocalHub) -> None:
 
 def ask(hub: LocalHub, query: str = "", **headers: str) -> httpx2.Response:
     """One of my private models."""
-    return httpx2.get(f"{hub.endpoint}/api/models/me/one{query}", headers=headers)
+    return loopback.get(f"{hub.endpoint}/api/models/me/one{query}", headers=headers)
 
 
 def basic(text: str) -> str:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import httpx2
+import loopback
 import pytest
 from fakes.runner import FakeRunner
 from hub_world import OTHER, READ, WRITE, hub_world
@@ -23,6 +23,7 @@ from ops.hub.repository import LFS_THRESHOLD, LargeFile
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import httpx2
     from hub_world import World
 
 _numbers = itertools.count()
@@ -61,7 +62,7 @@ def post(
     """A commit by its owner."""
     headers = {"Authorization": f"Bearer {WRITE}", "Content-Type": "application/x-ndjson"} | headers
     url = f"{world.hub.endpoint}/api/models/{repo}/commit/{revision}"
-    return httpx2.post(url, content=body, headers=headers)
+    return loopback.post(url, content=body, headers=headers)
 
 
 def files(world: World, repo: str, revision: str = "main") -> dict[str, bytes]:
@@ -321,7 +322,7 @@ def preupload(world: World, repo: str, *asked: dict[str, Any], **options: Any) -
     """What is to be uploaded how, by path."""
     url = f"{world.hub.endpoint}/api/models/{repo}/preupload/main"
     body = {"files": list(asked), **options}
-    reply = httpx2.post(url, json=body, headers={"Authorization": f"Bearer {WRITE}"})
+    reply = loopback.post(url, json=body, headers={"Authorization": f"Bearer {WRITE}"})
     assert reply.status_code == 200, reply.text
     return {file["path"]: file for file in reply.json()["files"]}
 
@@ -397,7 +398,7 @@ def test_ignored_files_are_left_out_by_the_client(world: World, repo: str) -> No
 def test_a_malformed_question_is_a_422(world: World, repo: str, body: dict[str, Any]) -> None:
     """As the description has it for this path."""
     url = f"{world.hub.endpoint}/api/models/{repo}/preupload/main"
-    reply = httpx2.post(url, json=body, headers={"Authorization": f"Bearer {WRITE}"})
+    reply = loopback.post(url, json=body, headers={"Authorization": f"Bearer {WRITE}"})
     assert reply.status_code == 422
 
 
@@ -406,15 +407,15 @@ def test_the_history_comes_in_pages(world: World, repo: str) -> None:
     for number in range(4):
         post(world, repo, lines(summary=f"number <{number}>"))
     url = f"{world.hub.endpoint}/api/models/{repo}/commits/main?limit=4"
-    first = httpx2.get(url)
+    first = loopback.get(url)
     assert (len(first.json()), first.headers["x-total-count"]) == (4, "6")
-    second = httpx2.get(first.links["next"]["url"])
+    second = loopback.get(first.links["next"]["url"])
     assert [c["title"] for c in second.json()] == ["first", "initial commit"]
     assert "next" not in second.links
     newest = world.api.list_repo_commits(repo, formatted=True)[0]
     assert (newest.title, newest.formatted_title) == ("number <3>", "number &lt;3&gt;")
     for query in ("limit=0", "limit=x", "p=-1"):
-        wrong = httpx2.get(f"{world.hub.endpoint}/api/models/{repo}/commits/main?{query}")
+        wrong = loopback.get(f"{world.hub.endpoint}/api/models/{repo}/commits/main?{query}")
         assert wrong.status_code == 400
 
 
@@ -423,9 +424,9 @@ def test_two_revisions_are_compared(world: World, repo: str) -> None:
     world.api.create_branch(repo, branch="a/b")
     post(world, repo, lines(("file", {"path": "a.txt", "content": "new\n"})))
     url = f"{world.hub.endpoint}/api/models/{repo}/compare/a%2Fb..main"
-    text = httpx2.get(url).json()
+    text = loopback.get(url).json()
     assert "-a.txt" in text
     assert "+new" in text
-    assert httpx2.get(f"{url}?raw=true").text == text
-    assert httpx2.get(f"{url[:-6]}").status_code == 400
-    assert httpx2.get(f"{url}x").status_code == 404
+    assert loopback.get(f"{url}?raw=true").text == text
+    assert loopback.get(f"{url[:-6]}").status_code == 400
+    assert loopback.get(f"{url}x").status_code == 404

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx2
+import loopback
 import pytest
 from fakes.runner import FakeRunner
 from hub_world import OTHER, WRITE, hub_world
@@ -18,6 +18,7 @@ from ops.hub.repository import Author, LargeFile, WriteLarge
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import httpx2
     from hub_world import World
 
     from ops.hub.repository import Repository
@@ -74,7 +75,7 @@ def push_by_hand(world: World, repo: str, stream: bytes) -> None:
 def get(world: World, path: str, method: str = "GET", **headers: str) -> httpx2.Response:
     """A request of the owner's, just as it is spelled."""
     headers = {"Authorization": f"Bearer {WRITE}"} | headers
-    return httpx2.request(method, f"{world.hub.endpoint}{path}", headers=headers)
+    return loopback.request(method, f"{world.hub.endpoint}{path}", headers=headers)
 
 
 def test_a_long_tree_comes_in_pages(world: World, repo: str) -> None:
@@ -86,7 +87,7 @@ def test_a_long_tree_comes_in_pages(world: World, repo: str) -> None:
     assert set(listed) == names
     first = get(world, f"/api/models/{repo}/tree/main/many?limit=3&recursive=true")
     assert len(first.json()) == 3
-    second = httpx2.get(first.links["next"]["url"]).json()
+    second = loopback.get(first.links["next"]["url"]).json()
     assert [e["path"] for e in second] == ["many/0003", "many/0004", "many/0005"]
     for query in ("limit=0", "limit=x", "cursor=%25%25", "cursor=gA"):
         assert get(world, f"/api/models/{repo}/tree/main?{query}").status_code == 400
@@ -114,7 +115,7 @@ def test_revisions_and_paths_may_have_slashes(world: World, repo: str) -> None:
     assert [e.path for e in tree] == ["d/e/text", "d/e/ü #?%2F"]
     assert len(world.api.get_paths_info(repo, ["d/e/ü #?%2F"], revision="a/b")) == 1
     url = hf_hub_url(repo, "d/e/ü #?%2F", revision="a/b", endpoint=world.hub.endpoint)
-    assert httpx2.get(url).content == b"odd"
+    assert loopback.get(url).content == b"odd"
     assert len(world.api.list_repo_commits(repo, revision="a/b")) == 4
     with pytest.raises(EntryNotFoundError):
         list(world.api.list_repo_tree(repo, "d/none", revision="a/b"))
@@ -125,11 +126,11 @@ def test_paths_are_looked_up_by_form_and_json(world: World, repo: str) -> None:
     url = f"{world.hub.endpoint}/api/models/{repo}/paths-info/main"
     paths = ["top", "d", "none", "d/e/text", "d/", "../x", "a\0b"]
     for options in ({"data": {"paths": paths}}, {"json": {"paths": paths, "expand": False}}):
-        found = [(e["path"], e["type"]) for e in httpx2.post(url, **options).json()]
+        found = [(e["path"], e["type"]) for e in loopback.post(url, **options).json()]
         assert found == [("top", "file"), ("d", "directory"), ("d/e/text", "file")]
-    assert httpx2.post(url, json={"paths": "top"}).json()[0]["size"] == 1
+    assert loopback.post(url, json={"paths": "top"}).json()[0]["size"] == 1
     for body in ({"paths": [1]}, {"paths": ["x"] * 2001}):
-        assert httpx2.post(url, json=body).status_code == 400
+        assert loopback.post(url, json=body).status_code == 400
 
 
 def test_sizes_are_those_of_the_contents(world: World, repo: str) -> None:

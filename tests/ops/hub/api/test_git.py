@@ -5,7 +5,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
-import httpx2
+import loopback
 import pytest
 from git_user import git_environment
 from hub_world import CARD, OTHER, READ, SPACE, WRITE
@@ -170,7 +170,7 @@ def test_front_matter_that_cannot_be_used_is_refused(world: World, tmp_path: Pat
     assert world.api.space_info(SPACE).sha == before
     assert copy.push({"README.md": b"# Text alone\n"}).returncode == 0
     file = {"path": "README.md", "content": "---\nsdk: docker\ncolorFrom: teal\n---\n"}
-    by_api = httpx2.post(  # the client would look at the README first
+    by_api = loopback.post(  # the client would look at the README first
         f"{world.hub.endpoint}/api/spaces/{SPACE}/commit/main",
         json={"summary": "bad", "files": [file]},
         headers={"Authorization": f"Bearer {WRITE}"},
@@ -206,9 +206,9 @@ def test_a_zipped_request_is_read(world: World) -> None:
         "headers": {"Content-Encoding": "gzip", "Git-Protocol": "version=2"},
     }
     asked = b"0014command=ls-refs\n00010000"
-    reply = httpx2.post(url, content=gzip.compress(asked), **options)
+    reply = loopback.post(url, content=gzip.compress(asked), **options)
     assert f"{head} refs/heads/main" in reply.text
-    assert httpx2.post(url, content=asked, **options).status_code == 400
+    assert loopback.post(url, content=asked, **options).status_code == 400
 
 
 def test_a_private_space_is_not_there_for_strangers(world: World, tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_private_space_is_not_there_for_strangers(world: World, tmp_path: Path
     world.push({})
     assert clone(world, tmp_path, None, name="nobody").cloned.returncode != 0
     assert "not found" in clone(world, tmp_path, OTHER, name="other").cloned.stderr
-    asked = httpx2.get(f"{world.hub.endpoint}/spaces/{SPACE}/info/refs?service=git-upload-pack")
+    asked = loopback.get(f"{world.hub.endpoint}/spaces/{SPACE}/info/refs?service=git-upload-pack")
     assert asked.status_code == 401
     assert asked.headers["www-authenticate"].startswith("Basic")
 

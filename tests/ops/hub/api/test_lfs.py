@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-import httpx2
+import loopback
 import pytest
 from git_user import git_environment
 from hub_world import OTHER, READ, SPACE, WRITE
@@ -16,6 +16,7 @@ from huggingface_hub import hf_hub_download
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import httpx2
     from hub_world import World
 
 CONTENT = b"\0large\0" * 100
@@ -33,7 +34,7 @@ def batch(
     world: World, operation: str, *objects: Any, token: str | None = WRITE
 ) -> httpx2.Response:
     """Ask where files are to be sent, or had from."""
-    return httpx2.post(
+    return loopback.post(
         f"{world.hub.endpoint}/spaces/{SPACE}.git/info/lfs/objects/batch",
         json={"operation": operation, "objects": list(objects), "hash_algo": "sha256"},
         auth=("user", token) if token else None,
@@ -74,12 +75,12 @@ def test_what_is_there_is_not_sent_again(world: World) -> None:
     """A file has no action once it arrived, and can be had from then on, also in part."""
     world.create()
     actions = batch(world, "upload", LARGE).json()["objects"][0]["actions"]
-    assert httpx2.put(actions["upload"]["href"], content=CONTENT).status_code == 200
-    assert httpx2.post(actions["verify"]["href"], json=LARGE).status_code == 200
+    assert loopback.put(actions["upload"]["href"], content=CONTENT).status_code == 200
+    assert loopback.post(actions["verify"]["href"], json=LARGE).status_code == 200
     assert "actions" not in batch(world, "upload", LARGE).json()["objects"][0]
     href = batch(world, "download", LARGE).json()["objects"][0]["actions"]["download"]["href"]
-    assert httpx2.get(href).content == CONTENT
-    assert httpx2.get(href, headers={"Range": "bytes=1-5"}).content == CONTENT[1:6]
+    assert loopback.get(href).content == CONTENT
+    assert loopback.get(href, headers={"Range": "bytes=1-5"}).content == CONTENT[1:6]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_what_is_not_as_announced_is_not_kept(world: World, sent: bytes, status:
     """Size and sha256 decide; nothing half received stays."""
     world.create()
     href = batch(world, "upload", LARGE).json()["objects"][0]["actions"]["upload"]["href"]
-    assert httpx2.put(href, content=sent).status_code == status
+    assert loopback.put(href, content=sent).status_code == status
     assert stored(world) == []
     assert "error" in batch(world, "download", LARGE).json()["objects"][0]
 
@@ -107,8 +108,8 @@ def test_an_address_is_for_one_file_and_one_purpose(world: World) -> None:
         href.replace(f"/{LARGE['size']}/", "/5/"),
         href[:-1] + ("0" if href[-1] != "0" else "1"),
     ):
-        assert httpx2.put(changed, content=CONTENT).status_code == 403
-    assert httpx2.get(href.replace("/upload/", "/download/")).status_code == 403
+        assert loopback.put(changed, content=CONTENT).status_code == 403
+    assert loopback.get(href.replace("/upload/", "/download/")).status_code == 403
     assert stored(world) == []
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import httpx2
+import loopback
 import pytest
 from fakes.runner import FakeRunner
 from hub_world import READ, WRITE, hub_world
@@ -93,5 +93,5 @@ def test_a_stranger_orders_nothing(world: World) -> None:
     """Without a token, by any method."""
     url = f"{world.hub.endpoint}/_local/faults"
     for method in ("GET", "POST", "DELETE"):
-        assert httpx2.request(method, url, json={"fault": "cut"}).status_code == 401
+        assert loopback.request(method, url, json={"fault": "cut"}).status_code == 401
     assert world.hub.faults.pending == ()

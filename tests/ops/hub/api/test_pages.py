@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import httpx2
+import loopback
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from fakes.runner import FakeRunner
@@ -49,7 +50,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 def get(world: World, path: str, **headers: str) -> httpx2.Response:
     """What the Hub answers."""
-    return httpx2.get(world.hub.endpoint + path, headers=headers)
+    return loopback.get(world.hub.endpoint + path, headers=headers)
 
 
 def test_strangers_see_names_and_stages_of_what_is_public(world: World) -> None:
@@ -87,8 +88,8 @@ def test_a_link_opens_once(world: World) -> None:
         assert "MY_SECRET" in details
         assert "MY_VARIABLE" in details
         assert not re.search("value-[12]", details)
-    assert httpx2.get(link).status_code == 403
-    assert httpx2.get(link + "x").status_code == 403
+    assert loopback.get(link).status_code == 403
+    assert loopback.get(link + "x").status_code == 403
 
 
 def test_the_cookie_opens_the_pages_and_nothing_else(world: World) -> None:
@@ -111,7 +112,7 @@ def test_another_link_needs_a_token_that_writes(world: World) -> None:
 
     def asked(token: str | None) -> httpx2.Response:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx2.post(f"{world.hub.endpoint}/_local/open", headers=headers)
+        return loopback.post(f"{world.hub.endpoint}/_local/open", headers=headers)
 
     assert asked(None).status_code == 401
     assert asked(READ).status_code == 403

@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-import httpx2
+import loopback
 import pytest
 from fakes.runner import FakeRunner
 from hub_world import SPACE, WRITE, hub_world
@@ -13,6 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import httpx2
     from hub_world import World
 
 _numbers = itertools.count()
@@ -50,7 +51,7 @@ def refs(world: World, repo: str) -> dict[str, str]:
 def post(world: World, path: str, body: Any) -> httpx2.Response:
     """What the client does not send."""
     url = f"{world.hub.endpoint}/api/datasets/{path}"
-    return httpx2.post(url, json=body, headers={"Authorization": f"Bearer {WRITE}"})
+    return loopback.post(url, json=body, headers={"Authorization": f"Bearer {WRITE}"})
 
 
 def status_of(call: Callable[[], object]) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
+import loopback
 import pytest
 from hub_world import FREE, OTHER, READ, SPACE, WRITE
 from huggingface_hub import (
@@ -172,7 +173,7 @@ def test_a_restarted_hub_has_its_repositories(tmp_path: Path, world: World) -> N
 
 def test_what_it_lacks_is_said_so(world: World) -> None:
     """An unknown route is a 501 that names it, not a missing repository."""
-    reply = httpx2.get(f"{world.hub.endpoint}/api/kernels/me/data")
+    reply = loopback.get(f"{world.hub.endpoint}/api/kernels/me/data")
     assert reply.status_code == 501
     assert "/api/kernels/me/data" in reply.json()["error"]
 
@@ -182,7 +183,7 @@ def ask(
 ) -> httpx2.Response:
     """A request, as it is spelled."""
     headers = {"Authorization": f"Bearer {token}"}
-    return httpx2.request(method, f"{world.hub.endpoint}{path}", headers=headers, **options)
+    return loopback.request(method, f"{world.hub.endpoint}{path}", headers=headers, **options)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +265,7 @@ def test_a_moved_repository_is_found_by_its_old_name(world: World, tmp_path: Pat
     before = world.runner.started[-1]
     world.api.move_repo(SPACE, "team/new", repo_type="space")
     with pytest.raises(httpx2.TransportError):
-        httpx2.get(before.url)
+        loopback.get(before.url)
     assert world.api.space_info(SPACE).id == "team/new"
     world.push({"VERSION": b"2"})
     world.api.add_space_variable(SPACE, "V", "x")
@@ -386,7 +387,7 @@ def test_repositories_are_listed_for_who_may_see_them(world: World) -> None:
     newest = next(iter(world.api.list_models(sort="created_at")))
     assert newest.id == "other/alpha"
     first = ask(world, "GET", "/api/models?limit=2&author=me")
-    second = httpx2.get(first.links["next"]["url"], headers={"Authorization": f"Bearer {WRITE}"})
+    second = loopback.get(first.links["next"]["url"], headers={"Authorization": f"Bearer {WRITE}"})
     assert [m["id"] for m in first.json() + second.json()] == sorted(mine)
     assert ask(world, "GET", "/api/models?sort=beauty").status_code == 400
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import httpx2
+import loopback
 import pytest
 from fakes.runner import FakeRunner
 from hub_world import FREE, OTHER, READ, SPACE, WRITE, hub_world
@@ -14,6 +14,7 @@ from ops.hub import Rules
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import httpx2
     from hub_world import World
 
 
@@ -25,7 +26,7 @@ def test_a_secrets_value_never_comes_out(world: World) -> None:
     assert {name: s.description for name, s in listed.items()} == {"S": "", "T": "second"}
     base = f"{world.hub.endpoint}/api/spaces/{SPACE}"
     for path in ("", "/secrets", "/variables", "/runtime"):
-        reply = httpx2.get(base + path, headers={"Authorization": f"Bearer {WRITE}"})
+        reply = loopback.get(base + path, headers={"Authorization": f"Bearer {WRITE}"})
         assert reply.status_code == 200
         assert "hidden" not in reply.text
     world.api.delete_space_secret(SPACE, "S")
@@ -50,7 +51,7 @@ def test_a_head_request_changes_nothing(world: World, field: str) -> None:
     """It is answered as a GET is, whatever its body names."""
     world.create(space_secrets=[{"key": "K", "value": "1"}])
     world.api.add_space_variable(SPACE, "K", "1")
-    reply = httpx2.request(
+    reply = loopback.request(
         "HEAD",
         f"{world.hub.endpoint}/api/spaces/{SPACE}/{field}",
         json={"key": "K"},
@@ -75,7 +76,7 @@ def test_only_who_may_write_sees_secrets_and_logs(world: World) -> None:
     world.create()
     for path in ("secrets", "logs/run", "logs/build"):
         for token, status in ((READ, 403), (OTHER, 404)):
-            reply = httpx2.get(
+            reply = loopback.get(
                 f"{world.hub.endpoint}/api/spaces/{SPACE}/{path}",
                 headers={"Authorization": f"Bearer {token}"},
             )
@@ -115,7 +116,7 @@ def test_a_sleep_time_is_a_number_of_seconds(world: World, seconds: object) -> N
 
 def ask(world: World, method: str, path: str, **options: Any) -> httpx2.Response:
     """A request of the Space's owner."""
-    return httpx2.request(
+    return loopback.request(
         method,
         f"{world.hub.endpoint}/api/spaces/{SPACE}/{path}",
         headers={"Authorization": f"Bearer {WRITE}"},

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import httpx2
+import loopback
 import pytest
 from fakes.runner import FakeRunner
 from hub_world import READ, SPACE, WRITE, hub_world
@@ -34,7 +35,7 @@ def stream(world: World, path: str, token: str = WRITE) -> Iterator[Iterator[dic
     """The events of a stream."""
     url = f"{world.hub.endpoint}/api/spaces/{SPACE}/{path}"
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx2.stream("GET", url, headers=headers, timeout=20) as reply:
+    with loopback.stream("GET", url, headers=headers, timeout=20) as reply:
         assert reply.headers["content-type"].startswith("text/event-stream")
         lines = (line for line in reply.iter_lines() if line.startswith("data: {"))
         yield (json.loads(line.removeprefix("data: ")) for line in lines)
@@ -101,7 +102,7 @@ def test_a_head_request_ends(world: World, path: str) -> None:
 @pytest.mark.parametrize("tail", ["-1", "x", "1.5", "²", ""])
 def test_a_tail_that_is_none(world: World, tail: str) -> None:
     """It is refused (400)."""
-    reply = httpx2.get(
+    reply = loopback.get(
         f"{world.hub.endpoint}/api/spaces/{SPACE}/logs/run?tail={tail}",
         headers={"Authorization": f"Bearer {WRITE}"},
     )
@@ -134,7 +135,7 @@ def test_events_end_with_the_repository(world: World) -> None:
     world.api.create_repo("me/gone", repo_type="space", space_sdk="docker")
     folder = world.hub.data / "spaces" / "me" / "gone"
     url = f"{world.hub.endpoint}/api/spaces/me/gone/events"
-    with httpx2.stream("GET", url, headers={"Authorization": f"Bearer {WRITE}"}) as reply:
+    with loopback.stream("GET", url, headers={"Authorization": f"Bearer {WRITE}"}) as reply:
         lines = reply.iter_lines()
         assert next(lines).startswith("data: {")
         folder.rename(folder.with_name("elsewhere"))

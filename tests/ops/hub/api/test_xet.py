@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 import httpx2
+import loopback
 import pytest
 from fakes.runner import FakeRunner
 from fakes.xet import Shard, packed
@@ -106,7 +107,7 @@ class Client:
     """Sends what it is told to, with a token for the Space."""
 
     def __init__(self, world: World, *, scope: str = "write", token: str = WRITE):
-        self.reply = httpx2.get(
+        self.reply = loopback.get(
             f"{world.hub.endpoint}/api/spaces/{SPACE}/xet-{scope}-token/main",
             headers={"Authorization": f"Bearer {token}"},
         )
@@ -115,7 +116,7 @@ class Client:
 
     def post(self, path: str, body: bytes, token: str | None = None) -> httpx2.Response:
         headers = {"Authorization": f"Bearer {token or self.token}"}
-        return httpx2.post(f"{self.url}/{path}", content=body, headers=headers)
+        return loopback.post(f"{self.url}/{path}", content=body, headers=headers)
 
     def send(self, name: str = XORB.name, body: bytes = XORB.body) -> httpx2.Response:
         return self.post(f"v1/xorbs/default/{name}", body)
@@ -138,10 +139,10 @@ def test_a_file_that_was_sent_can_be_committed(world: World) -> None:
     url = f"{world.hub.endpoint}/api/spaces/{SPACE}/commit/main"
     headers = {"Authorization": f"Bearer {WRITE}", "Content-Type": "application/x-ndjson"}
     assert [client.send().json()["was_inserted"] for _ in range(2)] == [True, False]
-    assert httpx2.post(url, content=commit, headers=headers).status_code == 422
+    assert loopback.post(url, content=commit, headers=headers).status_code == 422
     assert client.post("v1/shards", SHARD.body).status_code == 200
-    assert httpx2.post(url, content=commit, headers=headers).status_code == 200
-    raw = httpx2.get(f"{world.hub.endpoint}/spaces/{SPACE}/resolve/main/f", headers=headers)
+    assert loopback.post(url, content=commit, headers=headers).status_code == 200
+    raw = loopback.get(f"{world.hub.endpoint}/spaces/{SPACE}/resolve/main/f", headers=headers)
     assert raw.content == SHARD.content
     assert "X-Xet-Hash" not in raw.headers
 
@@ -172,7 +173,7 @@ def test_what_a_token_is_good_for(world: World) -> None:
         assert client.post("v1/shards", SHARD.body, token).status_code == 401
     headers = {"Authorization": f"Bearer {client.token}"}
     for path in ("/api/whoami-v2", f"/api/spaces/{SPACE}"):
-        assert httpx2.get(world.hub.endpoint + path, headers=headers).status_code in (401, 404)
+        assert loopback.get(world.hub.endpoint + path, headers=headers).status_code in (401, 404)
     assert kept(world) == []
 
 
@@ -202,7 +203,7 @@ def test_what_is_not_offered_is_absent(world: World) -> None:
         (base.copy_with(path="/v1/telemetry"), "POST"),
     ):
         headers = {"Authorization": f"Bearer {client.token}"}
-        assert httpx2.request(method, url, headers=headers).status_code == 404
+        assert loopback.request(method, url, headers=headers).status_code == 404
 
 
 def test_a_file_may_be_too_large(tmp_path: Path) -> None:
