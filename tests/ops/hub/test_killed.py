@@ -27,6 +27,7 @@ import pytest
 from fakes import killable_hub
 from fakes.processes import wait_until_ended
 from hub_world import CARD, WRITE
+from waiting import wait_until
 
 from ops.adapters.free_port import LOOPBACK
 from ops.adapters.watchdog import WATCHDOG
@@ -253,7 +254,7 @@ def test_killed_fifty_times(hub: Hub, tmp_path: Path) -> None:
         with at_work(writers, hub):
             time.sleep(moments.uniform(0, 0.2))
             if kill % 5 == 4:  # on a busy machine hardly any moment is one of a build
-                wait_until_started(hub)
+                wait_until(lambda: hub.started() != [])
             hub.kill()
         hub.start()
         for writer in writers:
@@ -261,14 +262,6 @@ def test_killed_fifty_times(hub: Hub, tmp_path: Path) -> None:
             assert set(writer.acknowledged) <= set(kept), f"{writer.name} lost a commit"
             if kill % 10 == 9:  # what is damaged stays so
                 hub.git(writer.kind, writer.name, "fsck", "--no-dangling", "--no-progress")
-
-
-def wait_until_started(hub: Hub) -> None:
-    """Until something that it has started runs."""
-    limit = time.monotonic() + 30
-    while not hub.started():
-        assert time.monotonic() < limit, "nothing of its own runs"
-        time.sleep(0.01)
 
 
 def git_environment(hub: Hub) -> dict[str, str]:
@@ -397,14 +390,6 @@ def stage(hub: Hub) -> str:
     """What the Space is doing."""
     reply = loopback.get(f"{hub.endpoint}/api/spaces/me/app/runtime", headers=HEADERS)
     return str(reply.json()["stage"])
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Return when it is so."""
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.05)
 
 
 def create(hub: Hub, name: str, **asked: object) -> None:

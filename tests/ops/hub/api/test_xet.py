@@ -6,7 +6,6 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -16,11 +15,12 @@ from fakes.runner import FakeRunner
 from fakes.xet import Shard, packed
 from hub_world import FREE, OTHER, READ, SPACE, WRITE, hub_world
 from huggingface_hub import snapshot_download
+from waiting import wait_until
 
 from ops.hub import LocalHub, Rules, User
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from hub_world import World
@@ -217,14 +217,6 @@ def test_a_file_may_be_too_large(tmp_path: Path) -> None:
         assert not list((world.hub.data / "spaces" / "me" / "app").rglob("lfs/*/*"))
 
 
-def wait(until: Callable[[], bool]) -> None:
-    """Until a condition holds."""
-    deadline = time.monotonic() + 30
-    while not until():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_a_client_that_goes_away_leaves_nothing(world: World) -> None:
     """Half a xorb is not kept, and the Hub goes on."""
     world.create()
@@ -236,7 +228,7 @@ def test_a_client_that_goes_away_leaves_nothing(world: World) -> None:
             f"Authorization: Bearer {client.token}\r\nContent-Length: {len(XORB.body)}\r\n\r\n"
         )
         connection.sendall(head.encode() + XORB.body[:-1])
-        wait(lambda: kept(world) != [])
+        wait_until(lambda: kept(world) != [])
         connection.shutdown(socket.SHUT_WR)
-        wait(lambda: kept(world) == [])
+        wait_until(lambda: kept(world) == [])
     assert client.send().status_code == 200
