@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 HOURS_A_MONTH = 730
 _MADE_BY_THE_HUB = frozenset({".gitattributes"})
-_OF_A_NEW_SPACE = _MADE_BY_THE_HUB | {"README.md"}
+OF_A_NEW_SPACE = _MADE_BY_THE_HUB | {"README.md"}
 """What a Space that was just created holds."""
 _MODEL = "model.toml"
 _OF_OURS = frozenset({_MODEL, "space_app/__main__.py"})
@@ -180,7 +180,7 @@ def of_release(hub: Hub, repo_id: str, release: Release) -> Wanted:
 
 def is_ours(files: Collection[str]) -> bool:
     """Whether a Space of these files was made by this toolkit, or filled by nobody yet."""
-    return set(files) <= _OF_A_NEW_SPACE or set(files) >= _OF_OURS
+    return set(files) <= OF_A_NEW_SPACE or set(files) >= _OF_OURS
 
 
 def look(hub: Hub, repo_id: str) -> Live | None:

@@ -16,7 +16,7 @@ from jinja2 import TemplateError
 from ops import releases
 from ops.doctor.finding import Unknown
 from ops.errors import ConfigError, OpsError
-from ops.plan import is_ours
+from ops.plan import OF_A_NEW_SPACE, is_ours
 from ops.render import render
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TOOLKIT = Path(__file__).resolve().parents[2]
-_MADE_BY_THE_HUB = frozenset({".gitattributes", "README.md"})
-"""What a Space that was just created holds."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,7 @@ def _look(hub: Hub, repo_id: str) -> Live | None:
     if space is None:
         return None
     files = hub.files(repo_id, space.commit).keys()
-    empty = files <= _MADE_BY_THE_HUB
+    empty = files <= OF_A_NEW_SPACE
     # One of ours that somebody has taken a file from still has its releases.
     ours = is_ours(files) or releases.read(hub, space.repo_id).recorded
     return Live(space, ours=ours, empty=empty)
