@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import re
 import signal
 import subprocess
-import sys
 import time
 import tomllib
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +18,7 @@ from deploying import BROKEN, app
 from fakes.embedding_server import APP_KEY
 from fakes.runner import FakeRunner
 from hub_world import SPACE, WRITE, hub_world
+from running_ops import command, environment
 
 from ops import deploy as verb
 from ops.adapters.hf_hub import Hub
@@ -41,6 +39,7 @@ from ops.watch import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from hub_world import World
     from starlette.types import ASGIApp
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
     from ops.apply import Applied
     from ops.smoke_test import CheckResult
 
-PROJECT = Path(__file__).parents[2]
 MODEL = "BAAI/bge-base-en-v1.5"
 
 _ASKS = re.compile(r".*/(validate-yaml|preupload/[^/]+)")
@@ -520,19 +518,17 @@ def stopped(world: World, deploy: Deploys, what: Wanted, number: signal.Signals)
     """`ops --yes deploy`, sent a signal as soon as a fault has kept back a reply."""
     folder = deploy.state
     (folder / "space.toml").write_text(what.toml)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    own = {
-        "HF_ENDPOINT": world.hub.endpoint,
-        "HF_TOKEN": WRITE,
-        "HF_HOME": str(folder / "hf"),
-        "XDG_STATE_HOME": str(folder),
-        "PYTHONPATH": str(PROJECT),
-    }
     withheld = world.hub.faults.withheld
     process = subprocess.Popen(
-        [sys.executable, "-m", "ops", "--yes", "deploy"],
+        command("--yes", "deploy"),
         cwd=folder,
-        env=kept | own | what.secrets,
+        env=environment(
+            folder,
+            HF_ENDPOINT=world.hub.endpoint,
+            HF_TOKEN=WRITE,
+            XDG_STATE_HOME=str(folder),
+            **what.secrets,
+        ),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
