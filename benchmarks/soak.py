@@ -2,10 +2,11 @@
 
     python benchmarks/soak.py MODEL_DIR [--minutes 10]
 
-Clients send texts of random length, alone and in batches, leave in the middle, and send what is no
-request. Each vector that comes back is compared with what the artefact's own backend makes of that
-text by itself. Exits 1 when one differs, when an answer has a status that it should not have, or
-when memory grew by more than a twentieth after the first tenth of the time.
+Clients send texts of random length, alone and in batches, read slowly, leave in the middle, send
+trailers and Upgrade headers, and send bad input. Each vector that comes back is compared with the
+one that the artefact's own backend computes for that text alone. Exits 1 when a vector differs,
+when a response has the wrong status, or when memory grew by more than 5 % after the first fifth of
+the time.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +37,16 @@ SAME = 0.998
 """What rounding to int8 moves a vector by at most when its step has another shape; the server's
 self-check at its start admits as much."""
 GROWTH = 1.05
+HEAD = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+BAD_INPUT = [
+    ("/v1/embeddings", b"{", 400),
+    ("/v1/embeddings", b'{"input": ""}', 400),
+    ("/v1/embeddings", b'{"input": [1, 2]}', 400),
+    ("/v1/embeddings", json.dumps({"input": ["x"] * 2049}).encode(), 422),
+    ("/embed", b'{"text": 5}', 422),
+    ("/embed", b'{"text": "\\ud800"}', 400),
+    ("/no-such-route", b"{}", 404),
+]
 WORDS = Path(__file__).with_name("words.txt")
 
 
@@ -57,8 +69,13 @@ class Record:
         lowest = float(np.min(np.sum(got * wanted, axis=1)))
         with self.lock:
             self.lowest = min(self.lowest, lowest)
-            if not lowest >= SAME:
-                self.wrong.append(f"cosine {lowest:.4f}")
+        if not lowest >= SAME:
+            self.fail(f"cosine {lowest:.4f}")
+
+    def fail(self, what: str) -> None:
+        """Something that must not be."""
+        with self.lock:
+            self.wrong.append(what)
 
 
 def main() -> int:
@@ -147,7 +164,10 @@ def soak(port: int, pid: int, texts: list[str], reference: np.ndarray, seconds: 
     """Let the clients work, watch memory, say how it was."""
     record, until = Record(), time.monotonic() + seconds
     clients = [
-        threading.Thread(target=client, args=(port, seed, texts, reference, record, until))
+        threading.Thread(
+            target=Client(port, texts, reference, record, random.Random(seed)).run,  # noqa: S311 -- the same in every run
+            args=(until,),
+        )
         for seed in range(CLIENTS)
     ]
     for thread in clients:
@@ -170,73 +190,154 @@ def soak(port: int, pid: int, texts: list[str], reference: np.ndarray, seconds: 
     return 1 if record.wrong or late > early * GROWTH else 0
 
 
-def client(
-    port: int,
-    seed: int,
-    texts: list[str],
-    reference: np.ndarray,
-    record: Record,
-    until: float,
-) -> None:
+@dataclass
+class Client:
     """One client: mostly sensible, sometimes not."""
-    chance = random.Random(seed)  # noqa: S311 -- the same in every run
-    while time.monotonic() < until:
-        kind = chance.choices(["one", "batch", "leave", "bad"], [50, 30, 10, 10])[0]
-        try:
-            if kind in ("one", "batch"):
-                count = 1 if kind == "one" else chance.randint(2, 64)
-                ask(port, chance.sample(range(len(texts)), count), texts, reference, record)
-            elif kind == "leave":
-                leave(port, chance.sample(texts, 64), chance)
-            else:
-                bad(port, chance, record)
-        except (OSError, http.client.HTTPException) as error:
-            record.wrong.append(f"{kind}: {type(error).__name__}")
-        record.count(kind)
+
+    port: int
+    texts: list[str]
+    reference: np.ndarray
+    record: Record
+    chance: random.Random
+
+    def run(self, until: float) -> None:
+        """Send requests of random kinds until then."""
+        while time.monotonic() < until:
+            (kind,) = self.chance.choices(list(KINDS), list(KINDS.values()))
+            try:
+                kind(self)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                self.record.fail(f"{kind.__name__}: {type(error).__name__}")
+            self.record.count(kind.__name__)
+
+    def one(self) -> None:
+        """A single text."""
+        self._ask(1)
+
+    def batch(self) -> None:
+        """Up to 64 texts."""
+        self._ask(self.chance.randint(2, 64))
+
+    def read_slowly(self) -> None:
+        """A large response, read a little at a time through a small receive buffer."""
+        chosen = self._choose(32)
+        with self._connect(small_buffer=True) as connection:
+            connection.sendall(self._post(chosen, base64_vectors=False))
+            self._compare(chosen, *received(connection, pause=self.chance.uniform(0, 0.01)))
+
+    def leave(self) -> None:
+        """A large request, whose client goes before the response."""
+        request = self._post(self._choose(64))
+        with self._connect() as connection:
+            connection.sendall(request[: self.chance.choice([len(request), len(request) // 2])])
+            time.sleep(self.chance.uniform(0, 0.1))
+
+    def trailers(self) -> None:
+        """A chunked request with a trailer."""
+        chosen = self._choose(1)
+        with self._connect() as connection:
+            connection.sendall(self._chunked(chosen, trailers=1))
+            self._compare(chosen, *received(connection))
+
+    def endless_trailers(self) -> None:
+        """A chunked request with 3 MB of trailers, where a head may have 64 kB."""
+        # Whoever is refused while sending may find the connection reset, and the response lost.
+        with self._connect() as connection, suppress(ConnectionError):
+            connection.sendall(self._chunked(self._choose(1), trailers=100_000))
+            status, _ = received(connection)
+            if status != http.client.REQUEST_HEADER_FIELDS_TOO_LARGE:
+                self.record.fail(f"endless trailers: status {status}")
+
+    def upgrade(self) -> None:
+        """A client that would like to speak HTTP/2."""
+        chosen = self._choose(1)
+        wish = (
+            b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+        )
+        with self._connect() as connection:
+            connection.sendall(self._post(chosen, wish=wish))
+            self._compare(chosen, *received(connection))
+
+    def bad_input(self) -> None:
+        """A request that must be refused, with the status that it must have."""
+        path, body, wanted = self.chance.choice(BAD_INPUT)
+        status, _ = request(self.port, "POST", path, body)
+        if status != wanted:
+            self.record.fail(f"{path}: status {status}, not {wanted}")
+
+    def _ask(self, count: int) -> None:
+        chosen = self._choose(count)
+        with self._connect() as connection:
+            connection.sendall(self._post(chosen))
+            self._compare(chosen, *received(connection))
+
+    def _choose(self, count: int) -> list[int]:
+        return self.chance.sample(range(len(self.texts)), count)
+
+    def _connect(self, *, small_buffer: bool = False) -> socket.socket:
+        connection = socket.socket()
+        if small_buffer:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(120)
+        connection.connect(("127.0.0.1", self.port))
+        return connection
+
+    def _body(self, chosen: list[int], *, base64_vectors: bool = True) -> bytes:
+        wanted = "base64" if base64_vectors else "float"
+        texts = [self.texts[i] for i in chosen]
+        return json.dumps({"input": texts, "encoding_format": wanted, "model": "soak"}).encode()
+
+    def _post(self, chosen: list[int], *, base64_vectors: bool = True, wish: bytes = b"") -> bytes:
+        body = self._body(chosen, base64_vectors=base64_vectors)
+        return HEAD + wish + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    def _chunked(self, chosen: list[int], *, trailers: int) -> bytes:
+        body, fields = self._body(chosen), b"X-Api-Key: a-key-in-a-trailer\r\n" * trailers
+        framed = b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(body), body, fields)
+        return HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + framed
+
+    def _compare(self, chosen: list[int], status: int, reply: bytes) -> None:
+        """Hold each vector of a response against its reference."""
+        if status == http.client.TOO_MANY_REQUESTS:
+            self.record.count("429")
+        elif status != http.client.OK:
+            self.record.fail(f"status {status}")
+        else:
+            items = json.loads(reply)["data"]
+            got = np.array([vector(item["embedding"]) for item in items], dtype=np.float32)
+            self.record.compare(got, self.reference[chosen])
 
 
-def ask(
-    port: int, chosen: list[int], texts: list[str], reference: np.ndarray, record: Record
-) -> None:
-    """Documents, and every one of their vectors checked."""
-    body = {"input": [texts[i] for i in chosen], "encoding_format": "base64", "model": "soak"}
-    status, reply = request(port, "POST", "/v1/embeddings", json.dumps(body).encode())
-    if status == http.client.TOO_MANY_REQUESTS:
-        record.count("429")
-        return
-    if status != http.client.OK:
-        record.wrong.append(f"status {status}")
-        return
-    rows = [base64.b64decode(item["embedding"]) for item in json.loads(reply)["data"]]
-    got = np.array([struct.unpack(f"<{len(row) // 4}f", row) for row in rows], dtype=np.float32)
-    record.compare(got, reference[chosen])
+KINDS = {
+    Client.one: 45,
+    Client.batch: 25,
+    Client.read_slowly: 5,
+    Client.leave: 8,
+    Client.trailers: 4,
+    Client.endless_trailers: 1,
+    Client.upgrade: 4,
+    Client.bad_input: 8,
+}
+"""What a client does, and how often out of a hundred times."""
 
 
-def leave(port: int, texts: list[str], chance: random.Random) -> None:
-    """Send a big request and go before the answer."""
-    body = json.dumps({"input": texts, "model": "soak"}).encode()
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
-        head = f"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
-        connection.sendall(head.encode() + body[: chance.choice([len(body), len(body) // 2])])
-        time.sleep(chance.uniform(0, 0.1))
+def received(connection: socket.socket, *, pause: float = 0.0) -> tuple[int, bytes]:
+    """A response's status and body, read with a pause every 8 kB."""
+    with http.client.HTTPResponse(connection) as response:
+        response.begin()
+        body = bytearray()
+        while part := response.read(8192):
+            time.sleep(pause)
+            body += part
+        return response.status, bytes(body)
 
 
-def bad(port: int, chance: random.Random, record: Record) -> None:
-    """Something that must be refused, with the status that it must have."""
-    path, body, wanted = chance.choice(
-        [
-            ("/v1/embeddings", b"{", 400),
-            ("/v1/embeddings", b'{"input": ""}', 400),
-            ("/v1/embeddings", b'{"input": [1, 2]}', 400),
-            ("/v1/embeddings", json.dumps({"input": ["x"] * 2049}).encode(), 422),
-            ("/embed", b'{"text": 5}', 422),
-            ("/embed", b'{"text": "\\ud800"}', None),
-            ("/no-such-route", b"{}", 404),
-        ]
-    )
-    status, _ = request(port, "POST", path, body)
-    if status != wanted and not (wanted is None and 400 <= status < 500):  # noqa: PLR2004
-        record.wrong.append(f"{path}: status {status}, not {wanted}")
+def vector(embedding: str | list[float]) -> list[float] | tuple[float, ...]:
+    """An embedding's numbers, however it was encoded."""
+    if not isinstance(embedding, str):
+        return embedding
+    content = base64.b64decode(embedding)
+    return struct.unpack(f"<{len(content) // 4}f", content)
 
 
 if __name__ == "__main__":
