@@ -91,6 +91,7 @@ class Switches:
     query_instruction: str = QUERY_INSTRUCTION
     document_instruction: str = ""
     weights: str = ""
+    key: str = APP_KEY
     answers: int = field(default=0, init=False)
 
 
@@ -118,11 +119,12 @@ def embedding_server() -> Iterator[Served]:
         yield Served(url, app)
 
 
-def embedding_app(fault: Fault | None = None, *, weights: str = "") -> ASGIApp:
+def embedding_app(fault: Fault | None = None, *, weights: str = "", key: str = APP_KEY) -> ASGIApp:
     """The server as an ASGI app, to be put behind something else."""
     app = _App()
     app.switches.fault = fault
     app.switches.weights = weights
+    app.switches.key = key
     return app.asgi()
 
 
@@ -278,7 +280,7 @@ class _App:
     def _require_key(self, request: Request) -> None:
         """X-API-Key decides where it is there, as with the server itself."""
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
-        key_is_wrong = request.headers.get("x-api-key", bearer) != APP_KEY
+        key_is_wrong = request.headers.get("x-api-key", bearer) != self.switches.key
         if self.switches.keys_required and key_is_wrong and not self._has(Fault.ANY_KEY):
             raise _Refused(401, "Wrong key")
 
