@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 import tomllib
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Table, Whitespace
 
-from ops.config_file import environments, load, parse, read
-from ops.errors import ConfigError
+from ops import files
+from ops.config_file import environments_in, load, parse, parse_toml, read
+from ops.errors import ConfigError, Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +30,14 @@ class Edit:
     section: Literal["space", "variables", "secrets"]
     key: str
     value: str | int | Mapping[str, str | bool] | None
+
+    def by_hand(self, environment: str | None) -> str:
+        """What to do where the file can't be edited here."""
+        prefix = f"environments.{environment}." if environment is not None else ""
+        table = f"[{prefix}{self.section}]"
+        if self.value is None:
+            return f"remove {self.key} from {table}"
+        return f"add {self.key} = {_item(self.value).as_string()} to {table}"
 
 
 @dataclass(frozen=True)
@@ -51,30 +59,49 @@ class SpaceFile:
         Raises:
             ConfigError: the file would be invalid then, or would not say what is wanted.
         """
-        text = read(self.path)
-        wanted = tomllib.loads(text)
+        return self._edited(read(self.path), edits)
+
+    def require_writable(self) -> None:
+        """Raise ConfigError where `save` could not write."""
+        with self._writing():
+            files.require_writable(self.path.resolve())
+
+    def save(self, edits: Sequence[Edit]) -> None:
+        """Make `edits` in the file as it is now, whatever else was changed in it meanwhile.
+
+        Raises:
+            Conflict: the file was changed, and can't be edited any more.
+            ConfigError: it can't be written.
+        """
+        path = self.path.resolve()
+        with self._writing(), files.locked(path):
+            before = read(path)
+            after = self._edited_again(before, edits)
+            while (now := read(path)) != before:  # an editor takes no lock
+                before, after = now, self._edited_again(now, edits)
+            if after != before:
+                files.write(path, after.encode())
+
+    def _edited_again(self, text: str, edits: Sequence[Edit]) -> str:
+        try:
+            return self._edited(text, edits)
+        except ConfigError as error:
+            raise Conflict(
+                f"{self.path} was changed meanwhile, and can't be edited now.",
+                cause=error.message,
+            ) from error
+
+    def _edited(self, text: str, edits: Sequence[Edit]) -> str:
+        if self.environment not in (None, *environments_in(text, self.path)):
+            raise ConfigError(f"{self.path} has no environment {self.environment!r}.")
+        wanted = parse_toml(text, self.path)
         for edit in edits:
             _set_plain(wanted, self._tables(edit), edit)
         after = self._written(text, edits)
         self._require_as_wanted(after, wanted)
-        self._require_valid(after)
+        self._require_valid(text, after)
         self._require_said(parse(after, self.path, self.environment), edits)
         return after
-
-    @contextmanager
-    def replaced(self, text: str) -> Iterator[None]:
-        """Whatever is done meanwhile: the file becomes `text` only when it went well."""
-        path = self.path.resolve()
-        part = path.with_name(f".{path.name}.part")
-        try:
-            with self._writing():
-                part.write_bytes(text.encode())
-                shutil.copymode(path, part)
-            yield
-            with self._writing():
-                part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -82,7 +109,7 @@ class SpaceFile:
             yield
         except OSError as error:
             raise ConfigError(
-                f"{self.path} cannot be written: {error.strerror}.",
+                f"{self.path} can't be written: {error.strerror or error}.",
                 next_step="Make it writable, or name another file with --config.",
             ) from error
 
@@ -111,15 +138,15 @@ class SpaceFile:
 
     def _too_odd(self) -> ConfigError:
         return ConfigError(
-            f"{self.path} is laid out in a way that cannot be edited by itself.",
-            next_step="Leave out --save, and write the change into it by hand.",
+            f"The layout of {self.path} is too unusual for --save to edit.",
+            next_step="Leave out --save, and edit the file by hand.",
         )
 
-    def _require_valid(self, after: str) -> None:
+    def _require_valid(self, before: str, after: str) -> None:
         """Whatever was valid before, the file alone or an environment of it, must be so after."""
-        for name in (None, *environments(self.path)):
+        for name in (None, *environments_in(before, self.path)):
             try:
-                load(self.path, name)
+                parse(before, self.path, name)
             except ConfigError:
                 continue
             try:

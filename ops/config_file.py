@@ -32,7 +32,7 @@ def load(path: Path, environment: str | None = None) -> Config:
 
 def parse(text: str, path: Path, environment: str | None = None) -> Config:
     """What `load` does, for a text that is to be the file at `path`."""
-    data = _data(text, path)
+    data = parse_toml(text, path)
     environments = data.pop("environments", {})
     if not isinstance(environments, dict) or not all(
         isinstance(entry, dict) for entry in environments.values()
@@ -55,7 +55,12 @@ def parse(text: str, path: Path, environment: str | None = None) -> Config:
 
 def environments(path: Path) -> tuple[str, ...]:
     """Names of the environments of a space.toml, in its order."""
-    found = _data(read(path), path).get("environments", {})
+    return environments_in(read(path), path)
+
+
+def environments_in(text: str, path: Path) -> tuple[str, ...]:
+    """The same for a text that is to be the file at `path`."""
+    found = parse_toml(text, path).get("environments", {})
     return tuple(found) if isinstance(found, dict) else ()
 
 
@@ -111,7 +116,8 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def _data(text: str, path: Path) -> dict[str, Any]:
+def parse_toml(text: str, path: Path) -> dict[str, Any]:
+    """The data of a text that is to be the file at `path`; raises ConfigError if it isn't TOML."""
     if text.startswith("\ufeff"):
         raise ConfigError(
             f"{path} begins with a byte-order mark, which TOML has not.",

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from ops import files
 from ops.adapters.git_checkout import source_commit
 from ops.adapters.hf_environment import default_endpoint
 from ops.adapters.hf_hub import Hub
@@ -112,8 +113,7 @@ def _key_file(folder: Path, key: str | None) -> Path | None:
     if key is None:
         return None
     path = folder / "app-key"
-    path.touch(mode=0o600)
-    path.write_text(key, encoding="utf-8")
+    files.write(path, key.encode(), mode=0o600)
     return path
 
 

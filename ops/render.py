@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ops import files
 from ops.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def write(tree: Mapping[str, bytes], folder: Path, *, dry_run: bool = False) -> 
     for path in written:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(tree[path])
+        files.write(target, tree[path], durable=False)
     for path in difference.extra:
         if path.startswith("space_app/"):
             (folder / path).unlink()

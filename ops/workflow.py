@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ops import files
 from ops.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -146,10 +147,10 @@ def write(path: Path, text: str, *, overwrite: bool, dry_run: bool = False) -> b
         return True
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        files.write(path.resolve(), text.encode())
     except OSError as error:
         raise ConfigError(
-            f"{path} cannot be written: {error.strerror}.",
+            f"{path} can't be written: {error.strerror}.",
             next_step="Make it writable, or move it away.",
         ) from error
     return True

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from ops import files
 from ops.config import Visibility  # noqa: TC001 -- pydantic reads it when it runs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ops.runner import Log
 
@@ -114,20 +115,17 @@ class Written:
 
         Without values, those that were written last are.
         """
-        kept = self._read()
-        space = kept.spaces.get(self.space, _Space())
-        space.visibility = visibility
-        if values is not None:
-            space.secrets = self._secrets(kept, values, live)
-        kept.spaces[self.space] = space
-        self._write(kept)
+
+        def change(kept: _Kept, space: _Space) -> None:
+            space.visibility = visibility
+            if values is not None:
+                space.secrets = self._secrets(kept, values, live)
+
+        self._change(change)
 
     def note_secrets(self, values: Mapping[str, str], live: Mapping[str, str | None]) -> None:
         """Remember that these were written, whatever else is known."""
-        kept = self._read()
-        known = kept.spaces.setdefault(self.space, _Space())
-        known.secrets.update(self._secrets(kept, values, live))
-        self._write(kept)
+        self._change(lambda kept, space: space.secrets.update(self._secrets(kept, values, live)))
 
     def _secrets(
         self, kept: _Kept, values: Mapping[str, str], live: Mapping[str, str | None]
@@ -157,21 +155,16 @@ class Written:
         except (OSError, ValidationError):
             return _Kept()
 
-    def _write(self, kept: _Kept) -> None:
+    def _change(self, change: Callable[[_Kept, _Space], None]) -> None:
+        """Change the entry of this Space; what other runs of `ops` write meanwhile stays."""
         try:
-            self._replace(json.dumps(kept.model_dump()))
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with files.locked(self.path):
+                kept = self._read()
+                change(kept, kept.spaces.setdefault(self.space, _Space()))
+                files.write(self.path, json.dumps(kept.model_dump()).encode(), mode=0o600)
         except OSError as error:
             self.say(
-                f"{self.path} cannot be written ({error.strerror}): the next plan will not know "
+                f"{self.path} can't be written ({error.strerror}): the next plan won't know "
                 "which secrets and visibility were set from here"
             )
-
-    def _replace(self, text: str) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        part = self.path.with_suffix(f".{os.getpid()}.part")
-        try:
-            part.touch(mode=0o600)
-            part.write_text(text, encoding="utf-8")
-            part.replace(self.path)
-        finally:
-            part.unlink(missing_ok=True)

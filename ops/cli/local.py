@@ -11,7 +11,7 @@ import click
 
 from ops.cli.context import Globals, access_to, needs_extra, pass_globals
 from ops.cli.here import build_args, build_space, choose_runner, mirrors, runner, wait_for_interrupt
-from ops.errors import Exit
+from ops.errors import ConfigError, Exit
 
 if TYPE_CHECKING:
     from ops.rehearse import Rehearsed
@@ -86,9 +86,7 @@ def smoke_test(
     else:
         report = _smoke_test_here(options, image, start_limit, mirrors, build_args, process=process)
     if junit is not None:
-        from ops.junit import junit_xml
-
-        junit.write_text(junit_xml(report), encoding="utf-8")
+        _write_junit(junit, report)
     options.output.report(report)
     if report.failed and options.output.as_json:
         raise SystemExit(Exit.UNHEALTHY)
@@ -170,6 +168,18 @@ def bench(options: Globals, url: str, seconds: float, clients: int, bulk: int) -
 
     plan = verb.Plan(seconds=seconds, clients=clients, bulk=bulk)
     options.output.benched(verb.bench(url, access_to(url), plan, options.output.say))
+
+
+def _write_junit(path: Path, report: Report) -> None:
+    from ops.junit import junit_xml
+
+    try:
+        path.write_text(junit_xml(report), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{path} can't be written: {error.strerror}.",
+            next_step="Make its folder, or name another file with --junit.",
+        ) from error
 
 
 def _smoke_test_url(options: Globals, url: str, limit: float) -> Report:

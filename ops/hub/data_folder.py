@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ops import files
 from ops.errors import ConfigError, FolderInUse
 
 if TYPE_CHECKING:
@@ -96,8 +97,10 @@ def token_in(path: Path) -> str:
         ConfigError: the file holds none, or cannot be made or read.
     """
     with usable(path):
-        if not path.exists():
-            _make_token(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with files.locked(path):
+            if not path.exists():
+                files.write(path, f"hf_{secrets.token_hex(17)}\n".encode(), mode=0o600)
         token = path.read_text(encoding="ascii", errors="replace").strip()
     if not token or any(character.isspace() or not character.isascii() for character in token):
         raise ConfigError(
@@ -106,15 +109,6 @@ def token_in(path: Path) -> str:
             next_step="Delete the file to have a new token made.",
         )
     return token
-
-
-def _make_token(path: Path) -> None:
-    """Whole or not at all: whoever dies within leaves no file that holds half a token."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.touch(mode=0o600)
-    part.write_text(f"hf_{secrets.token_hex(17)}\n", encoding="ascii")
-    part.replace(path)
 
 
 def require_hub(data: Path) -> None:

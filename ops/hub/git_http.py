@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import sys
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ops import files
 from ops.adapters.watchdog import WATCHDOG
 from ops.hub.errors import bad_request
 
@@ -107,10 +107,7 @@ def install_hook(git_dir: Path, kind: str) -> None:
     hook.parent.mkdir(exist_ok=True)
     text = _HOOK.format(python=_quoted(sys.executable), script=_quoted(str(script)), kind=kind)
     if not hook.is_file() or hook.read_text(encoding="utf-8") != text:
-        part = hook.with_suffix(f".{secrets.token_hex(8)}")
-        part.write_text(text, encoding="utf-8")
-        part.chmod(0o755)
-        part.replace(hook)
+        files.write(hook, text.encode(), mode=0o755)
 
 
 def _quoted(word: str) -> str:

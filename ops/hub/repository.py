@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import threading
 from contextlib import closing, contextmanager
@@ -432,7 +433,7 @@ class Repository:
         try:
             os.link(path, target)
         except OSError:  # another file system, or not our file
-            part = target.with_suffix(".part")
+            part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
             shutil.copyfile(path, part)
             part.replace(target)
 

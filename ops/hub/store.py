@@ -11,7 +11,6 @@ A repository comes, goes and moves by one rename, so that there is never half of
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 import threading
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_serializer
 
+from ops import files
 from ops.errors import ConfigError, OpsError
 from ops.hub.attributes import ATTRIBUTES, FIRST_ATTRIBUTES
 from ops.hub.errors import HubError, no_repository
@@ -243,14 +243,8 @@ class Store:
 
     def save(self, repo: Repo, settings: Settings) -> None:
         """Write a repository's settings, whole or not at all."""
-        path = repo.git.folder / _SETTINGS
-        part = path.with_suffix(".part")
-        part.touch(mode=0o600)
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(settings.model_dump(mode="json"), file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        text = json.dumps(settings.model_dump(mode="json"))
+        files.write(repo.git.folder / _SETTINGS, text.encode(), mode=0o600)
 
     def change(self, repo: Repo, change: Callable[[Settings], dict[str, Any]]) -> Settings:
         """Set the fields that `change` returns for the settings of now; returns all of them."""

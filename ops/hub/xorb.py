@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import lz4.frame
 
+from ops import files
 from ops.hub.errors import bad_request
 from ops.hub.xet_hash import SIZE, chunk_hash, range_hash, to_text, xorb_hash
 
@@ -223,7 +224,5 @@ def _id_in(path: Path) -> str:
         return path.read_text(encoding="ascii")
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(secrets.token_hex(8), encoding="ascii")
-        part.replace(path)
+        files.write(path, secrets.token_hex(8).encode())
         return path.read_text(encoding="ascii")

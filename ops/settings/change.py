@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -148,8 +147,9 @@ class Writer:
     def _write_and_wait(self, proposed: Proposed, text: str | None) -> float | None:
         repo_id = proposed.space.repo_id
         stage = self.hub.runtime(repo_id).stage
-        with self.file.replaced(text) if text is not None else nullcontext():
-            self._write(proposed, text)
+        if text is not None:
+            self.file.require_writable()
+        self._write(proposed, text)
         if not (self.wait and proposed.steps and proposed.restarts):
             return None
         if stage in _NOT_STARTED:
@@ -169,6 +169,7 @@ class Writer:
             raise
 
     def _write(self, proposed: Proposed, text: str | None) -> None:
+        """Change the Hub, then the file; whatever stops that, say what is done."""
         done: list[str] = []
         try:
             for step in proposed.steps:
@@ -176,11 +177,23 @@ class Writer:
                 done.append(f"{step.change.field} {step.change.name}".rstrip())
             if proposed.steps:
                 proposed.remember()
+            if text is not None:
+                self._save(proposed, done)
         except OpsError as error:
-            error.aftermath = self._left(done, text)
+            error.aftermath = error.aftermath or self._left(done, text)
             raise
         except KeyboardInterrupt:
             self.say(self._left(done, text))
+            raise
+
+    def _save(self, proposed: Proposed, done: list[str]) -> None:
+        try:
+            self.file.save(proposed.edits)
+        except OpsError as error:
+            by_hand = "; ".join(edit.by_hand(self.file.environment) for edit in proposed.edits)
+            on_hub = f"The Hub has the new {', '.join(done)}; " if done else ""
+            error.aftermath = f"{on_hub}{self.file.path} doesn't say so yet."
+            error.next_step = f"Correct {self.file.path}, then {by_hand}."
             raise
 
     def _left(self, done: list[str], text: str | None) -> str:

@@ -3,13 +3,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
 from fakes.embedding_server import embedding_app
 from fakes.runner import FakeRunner
 from hub_world import SPACE, WRITE, hub_world
-from running_ops import environment, on_a_terminal
+from running_ops import command, environment, on_a_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -218,6 +219,31 @@ def test_what_has_to_be_agreed_to(world: World, folder: Path) -> None:
     )
     assert (code, "Go on? [y/N]" in shown) == (1, True)
     assert writes(world) == 0
+
+
+def test_several_at_once_all_save(world: World, folder: Path) -> None:
+    """Three commands at the same moment: each is done on the Hub, and all are in the file."""
+    (folder / "victim").write_text("mine")
+    (folder / ".space.toml.part").symlink_to("victim")
+    words = ("settings", "variables", "set", "--no-wait", "--save")
+    commands = [
+        subprocess.Popen(
+            command(*words, f"N{number}={number}"),
+            cwd=folder,
+            env=environment(folder, **exported(world)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(3)
+    ]
+    for process in commands:
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+    with (folder / "space.toml").open("rb") as file:
+        assert tomllib.load(file)["variables"] == {"N0": "0", "N1": "1", "N2": "2"}
+    assert set(world.api.get_space_variables(SPACE)) == {"N0", "N1", "N2"}
+    assert (folder / "victim").read_text() == "mine"
 
 
 def test_hardware_sleep_time_and_visibility(tmp_path: Path, folder: Path) -> None:

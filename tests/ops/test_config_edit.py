@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ops.config_edit import Edit, SpaceFile
-from ops.errors import ConfigError
+from ops.errors import ConfigError, Conflict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,7 +113,7 @@ def test_a_layout_that_cannot_be_edited(tmp_path: Path) -> None:
         '[environments]\n[environments.a.variables]\nB = "1"\n[environments.a]\nmodel = {}\n'
         '[space]\nrepo_id = "x"\n[environments.a.space]\nrepo_id = "a"\n'
     )
-    with pytest.raises(ConfigError, match="cannot be edited by itself") as caught:
+    with pytest.raises(ConfigError, match="too unusual for --save") as caught:
         edited(tmp_path, before, SECRET, HARDWARE)
     assert "by hand" in str(caught.value.next_step)
 
@@ -131,30 +131,47 @@ def test_what_all_have_in_common_is_not_removed_for_one(tmp_path: Path) -> None:
         edited(tmp_path, before, Edit("variables", "A", None), environment="a")
 
 
-def test_the_file_is_replaced_when_all_went_well(tmp_path: Path) -> None:
-    """It keeps its mode and its link; when something else fails, it stays as it is."""
+def test_saving_edits_the_file_as_it_is_now(tmp_path: Path) -> None:
+    """What was changed since the edits were thought of stays; so do the file's mode and a link."""
     real = tmp_path / "real.toml"
-    real.write_text("old")
+    real.write_text('[space]\nrepo_id = "x"\n')
     real.chmod(0o640)
     link = tmp_path / "space.toml"
     link.symlink_to(real)
     file = SpaceFile(link)
-    with pytest.raises(KeyboardInterrupt), file.replaced("new"):
-        raise KeyboardInterrupt
-    assert real.read_text() == "old"
-    with file.replaced("new"):
-        assert real.read_text() == "old"
-    assert real.read_text() == "new"
+    file.edited([VARIABLE])
+    real.write_text('[space]\nrepo_id = "x"  # ours\ntitle = "Mine"\n')
+    file.save([VARIABLE])
+    assert real.read_text() == (
+        '[space]\nrepo_id = "x"  # ours\ntitle = "Mine"\n\n[variables]\nA = "1"\n'
+    )
     assert link.is_symlink()
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
     assert {path.name for path in tmp_path.iterdir()} == {"real.toml", "space.toml"}
 
 
-def test_a_folder_that_is_gone(tmp_path: Path) -> None:
-    """It is known before anything else is done that the file cannot be written."""
+@pytest.mark.parametrize(
+    "now",
+    [
+        "[space\n",
+        '[space]\nrepo_id = "x"\n',
+        '[space]\nrepo_id = "x"\n[environments.a.secrets]\nA = { env = "A" }\n',
+    ],
+    ids=["no TOML", "no such environment", "taken by a secret"],
+)
+def test_a_file_that_cannot_be_edited_any_more_stays(tmp_path: Path, now: str) -> None:
+    """It is a conflict, and names what to write by hand."""
+    path = tmp_path / "space.toml"
+    path.write_text(now)
+    with pytest.raises(Conflict, match="changed meanwhile"):
+        SpaceFile(path, "a").save([VARIABLE])
+    assert path.read_text() == now
+    assert VARIABLE.by_hand("a") == 'add A = "1" to [environments.a.variables]'
+    assert Edit("secrets", "K", None).by_hand(None) == "remove K from [secrets]"
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    """It is known before anything else is done."""
     file = SpaceFile(tmp_path / "none" / "space.toml")
-    with (
-        pytest.raises(ConfigError, match="cannot be written: No such file or directory"),
-        file.replaced("new"),
-    ):
-        pytest.fail("this should not have been reached")
+    with pytest.raises(ConfigError, match="can't be written: No such file or directory"):
+        file.require_writable()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -101,8 +102,22 @@ def test_what_cannot_be_kept_is_said(tmp_path: Path) -> None:
         said: list[str] = []
         Written("http://hub me/app", path, said.append).note({"KEYS": "one"}, LIVE, "private")
         assert len(said) == 1
-        assert said[0].startswith(f"{path} cannot be written (")
+        assert said[0].startswith(f"{path} can't be written (")
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["written.json"]
+
+
+def test_two_runs_at_once_keep_what_both_wrote(tmp_path: Path) -> None:
+    """Each changes its own Space's entry, whatever the others do in between."""
+    path = tmp_path / "state" / "written.json"
+
+    def note(number: int) -> None:
+        Written(f"http://hub me/{number}", path).note({"KEYS": "one"}, LIVE, "private")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(note, range(32)))
+    for number in range(32):
+        written = Written(f"http://hub me/{number}", path)
+        assert written.compare({"KEYS": "one"}, LIVE) == {"KEYS": "same"}
 
 
 def test_who_has_no_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

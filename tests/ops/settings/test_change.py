@@ -6,7 +6,7 @@ import pytest
 from hub_world import SPACE
 
 from ops.config_edit import Edit
-from ops.errors import BuildFailed, ConfigError, OpsError
+from ops.errors import BuildFailed, ConfigError, Conflict, OpsError
 from ops.given_values import Given
 from ops.hub.fault_text import parse
 from ops.plan import SettingChange, make_plan, of_config
@@ -103,6 +103,38 @@ def test_an_interruption_says_where_it_stopped(desk: Desk) -> None:
         writer.carry_out(Proposed(writer.space(), (first, second), edits))
     assert desk.said[-1].startswith("On the Hub already: variable A.")
     assert desk.path.read_text() == before
+
+
+def test_an_edit_of_the_file_meanwhile_is_kept(desk: Desk) -> None:
+    """Whoever saves space.toml in an editor during the request loses nothing."""
+    writer = desk.writer(save=True)
+
+    def edited_meanwhile() -> None:
+        desk.path.write_text(f'[space]\nrepo_id = "{SPACE}"\ntitle = "Mine"\n')
+
+    step = Step(SettingChange("variable", "add", "A"), edited_meanwhile)
+    done = writer.carry_out(Proposed(writer.space(), (step,), (Edit("variables", "A", "1"),)))
+    assert done.saved == str(desk.path)
+    assert desk.path.read_text() == (
+        f'[space]\nrepo_id = "{SPACE}"\ntitle = "Mine"\n\n[variables]\nA = "1"\n'
+    )
+
+
+def test_what_cannot_be_saved_any_more_is_said(desk: Desk) -> None:
+    """The Hub has the setting, the file has not: both are named, with what to write."""
+    writer = desk.writer(save=True)
+
+    def broken_meanwhile() -> None:
+        desk.path.write_text("[space")
+
+    step = Step(SettingChange("variable", "add", "A"), broken_meanwhile)
+    with pytest.raises(Conflict) as caught:
+        writer.carry_out(Proposed(writer.space(), (step,), (Edit("variables", "A", "1"),)))
+    assert caught.value.aftermath == (
+        f"The Hub has the new variable A; {desk.path} doesn't say so yet."
+    )
+    assert caught.value.next_step == f'Correct {desk.path}, then add A = "1" to [variables].'
+    assert desk.path.read_text() == "[space"
 
 
 def test_a_space_that_does_not_come_up_again(running: Desk) -> None:

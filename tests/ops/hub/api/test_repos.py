@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import gzip
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 
     from fakes.runner import FakeRunner
     from hub_world import World
-
-FULL = Path("/dev/full")
 
 
 def test_the_token_says_who_one_is(world: World) -> None:
@@ -427,16 +427,18 @@ def test_settings_that_cannot_be_are_refused(world: World) -> None:
         assert ask(world, "PUT", "/api/models/me/x/settings", json=body).status_code == 400
 
 
-@pytest.mark.skipif(not FULL.exists(), reason="no device that is always full")
-def test_a_full_disk_is_said_so(world: World) -> None:
+def test_a_full_disk_is_said_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a status that clients do not try again, on a connection that goes on."""
     world.create()
-    folder = world.hub.data / "spaces" / SPACE
-    (folder / "settings.part").symlink_to(FULL)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     headers = {"Authorization": f"Bearer {WRITE}"}
     with httpx2.Client(base_url=world.hub.endpoint, headers=headers) as http:
-        reply = http.put(f"/api/spaces/{SPACE}/settings", json={"visibility": "public"})
-        (folder / "settings.part").unlink()
+        with monkeypatch.context() as disk:
+            disk.setattr("ops.files.os.fsync", full)
+            reply = http.put(f"/api/spaces/{SPACE}/settings", json={"visibility": "public"})
         assert reply.status_code == 507
         assert "No space is left" in reply.json()["error"]
         assert reply.headers["x-error-message"] == reply.json()["error"]
