@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ops.config import API_KEYS
 from ops.errors import ConfigError
-from ops.redaction import hide
+from ops.redaction import hide_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,10 +32,9 @@ def first_key(secrets: Mapping[str, str]) -> str | None:
     """
     if API_KEYS not in secrets:
         return None
+    hide_value(API_KEYS, secrets[API_KEYS])
     entries = [entry.strip() for entry in re.split(r"[,\n]", secrets[API_KEYS])]
     named = [_parted(number, entry) for number, entry in enumerate(entries, 1) if entry]
-    for _, key in named:
-        hide(key)
     if wrong := _wrong(named):
         raise ConfigError(f"{API_KEYS} {wrong}.", cause=_RULE, next_step=_NEXT)
     return named[0][1]

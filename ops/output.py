@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -12,15 +12,19 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from ops.safe_text import safe_line
+from ops.terminal import Terminal
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from rich.console import Console, ConsoleOptions, RenderResult
 
     from ops.bench import Benched, Latency, Throughput
     from ops.connect import Connected
@@ -36,9 +40,6 @@ _HEARTBEAT = 10.0
 
 _REDRAWS = 8
 """How often a second a line is drawn anew."""
-
-_SPINNER_WIDTH = 3
-"""Its one character, a space, and one to spare at the right edge."""
 
 _STYLES = {
     "passed": "green",
@@ -56,28 +57,30 @@ class Output:
     def __init__(self, *, as_json: bool = False, verbose: bool = False):
         self.as_json = as_json
         self.verbose = verbose
-        self._out = Console(highlight=False, soft_wrap=True)
-        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-    @property
-    def _ascii(self) -> bool:
-        """Whether JSON has to do with the letters that every encoding has."""
-        return not self._out.encoding.startswith("utf")
+        self._out = Terminal()
+        self._err = Terminal(stderr=True)
 
     def result(self, text: str, data: Any) -> None:
         """The command's result: text for people, `data` with --json."""
         if self.as_json:
-            self._out.out(json.dumps(data, indent=2, ensure_ascii=self._ascii))
+            self.document(data)
         else:
             self._out.out(text)
 
+    def document(self, data: Any) -> None:
+        """A result that is JSON for people as well."""
+        self._out.document(data, indent=2)
+
     def line(self, text: str, data: Any) -> None:
         """A line of a result that has no end: text for people, an object a line with --json."""
-        self._out.out(json.dumps(data, ensure_ascii=self._ascii) if self.as_json else text)
+        if self.as_json:
+            self._out.document(data)
+        else:
+            self._out.out(text)
 
     def say(self, text: str) -> None:
         """One line of progress."""
-        self._err.print(Text.assemble(("• ", "cyan"), text))
+        self._err.print(Text.assemble(("• ", "cyan"), safe_line(text)))
 
     @contextmanager
     def working(self, title: str) -> Iterator[Log]:
@@ -114,7 +117,7 @@ class Output:
         """A check's line, as soon as it is known."""
         line = Text(f"  {result.name:<14} ")
         line.append(f"{result.outcome:<8}", style=_STYLES[result.outcome])
-        line.append(f"{result.detail}  ")
+        line.append(f"{safe_line(result.detail)}  ")
         line.append(f"{result.seconds * 1000:.0f} ms", style="dim")
         self._err.print(line)
 
@@ -122,10 +125,10 @@ class Output:
         """What the doctor found, as soon as it is known; what to do about it below."""
         line = Text(f"  {finding.name:<10} ")
         line.append(f"{finding.outcome:<8}", style=_STYLES[finding.outcome])
-        line.append(f" {finding.detail}")
+        line.append(f" {_indented(finding.detail)}")
         self._err.print(line)
         if finding.fix:
-            self._err.print(Text(f"{'':<22}{finding.fix}", style="dim"))
+            self._err.print(Text(f"{'':<22}{_indented(finding.fix)}", style="dim"))
 
     def examined(self, findings: Sequence[Finding], exit_code: int) -> None:
         """The end of an examination: how many of each for people, everything with --json."""
@@ -214,15 +217,15 @@ class Output:
             self.line("", {"error": _error_data(error)})
             return
         for line in error.log_tail:
-            self._err.print(Text(f"  {line}", style="dim"))
-        self._err.print(Text("Error: ", style="bold red") + Text(error.message))
+            self._err.print(Text(f"  {safe_line(line)}", style="dim"))
+        self._err.print(Text("Error: ", style="bold red") + Text(_indented(error.message)))
         for label, text in (
             ("Why: ", error.cause),
             ("Since then: ", error.aftermath),
             ("Next: ", error.next_step),
         ):
             if text:
-                self._err.print(Text(label, style="bold") + Text(text))
+                self._err.print(Text(label, style="bold") + Text(_indented(text)))
 
 
 class _Job:
@@ -232,7 +235,7 @@ class _Job:
     Elsewhere a line of the log is shown now and then.
     """
 
-    def __init__(self, console: Console, title: str, *, verbose: bool, draws: bool):
+    def __init__(self, console: Terminal, title: str, *, verbose: bool, draws: bool):
         self._console = console
         self._title = title
         self._verbose = verbose
@@ -247,7 +250,7 @@ class _Job:
 
     def log(self, line: str) -> None:
         """A line of its log."""
-        line, now = _plain(line), time.monotonic()
+        line, now = safe_line(line), time.monotonic()
         if self._verbose:
             self._console.print(Text(f"  {line}", style="dim"))
         elif self._draws:
@@ -256,17 +259,19 @@ class _Job:
             self._shown = now
             self._console.print(Text(f"  {now - self._started:5.0f} s  {line}"))
 
-    def __rich__(self) -> Spinner:
-        text = Text(f"{self._title}  {time.monotonic() - self._started:.0f} s  ")
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        frame = self._spinner.render(time.monotonic())
+        assert isinstance(frame, Text)  # noqa: S101 -- it is, for a spinner without a text
+        text = Text(no_wrap=True, overflow="ellipsis").append_text(frame)
+        text.append(f" {self._title}  {time.monotonic() - self._started:.0f} s  ")
         text.append(self._newest, style="dim")
-        text.truncate(self._console.width - _SPINNER_WIDTH, overflow="ellipsis")
-        self._spinner.update(text=text)
-        return self._spinner
+        # The last column stays free: some terminals wrap as soon as something is in it.
+        yield from console.render(text, options.update(width=options.max_width - 1))
 
 
-def _plain(line: str) -> str:
-    """A log's line without colours, and without anything that would move the cursor."""
-    return "".join(c if c.isprintable() else " " for c in Text.from_ansi(line).plain)
+def _indented(text: str) -> str:
+    """A text whose further lines can't pass for lines of ours."""
+    return re.sub(r"[\r\n]+(?=\S)", "\n  ", text)
 
 
 def report_data(report: Report) -> dict[str, Any]:

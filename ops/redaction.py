@@ -1,63 +1,125 @@
-"""Keeps secrets out of whatever this process prints: results, progress, tracebacks, other's logs.
+"""Knows this process's secrets, and finds them in any text that is about to be printed.
 
-Nobody prints a secret on purpose. This is for the text of somebody else's error, or of a log.
+`ops.safe_text` calls this for everything that is printed. Nobody prints a secret on purpose: this
+is for the text of somebody else's error, or of a log.
 """
 
 from __future__ import annotations
 
-import io
+import base64
+import html
 import json
 import re
-import sys
+import urllib.parse
+from itertools import chain
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 HIDDEN = "[hidden]"
 
-_SHORTEST = 8
-"""Characters; what is shorter may be a part of any word."""
+_API_KEYS = "EMBED_API_KEYS"
+"""As in `ops.config`, which takes long to import. Its value is `name=key` or `key`, with commas."""
+
+SHORT = 8
+"""A secret with fewer characters may be part of any word, so it is hidden as a whole word only."""
+
+_TOO_SHORT = 4
+"""With fewer characters it isn't hidden at all."""
 
 _ANY_SECRET = re.compile(
-    r"\bhf_[A-Za-z0-9]{20,}"  # a token of the Hub, whosever
+    r"\bhf_[A-Za-z0-9]{20,}"  # anybody's token of the Hub
     r"|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)"  # a user and a password in a URL
 )
 
-_known: dict[str, None] = {}
+Span = tuple[int, int]
+"""Where something starts and ends in a text."""
+
+_known: dict[str, re.Pattern[str] | None] = {}
+"""Every form of every secret; the short ones with a pattern for the whole word."""
 
 
 def hide(secret: str | None) -> None:
-    """From now on this is not printed, whole or by its lines, plain or escaped."""
-    for text in (secret or "", *(secret or "").splitlines()):
-        if len(text) >= _SHORTEST:
-            _known.update(dict.fromkeys((text, json.dumps(text)[1:-1], repr(text)[1:-1])))
+    """Never print this again: neither whole nor one of its lines, nor encoded."""
+    secret = secret or ""
+    for line in (secret, *secret.splitlines()):
+        text = line.strip()
+        if len(text) >= SHORT:
+            _known.update(dict.fromkeys(_forms(text)))
+        elif len(text) >= _TOO_SHORT:
+            _known[text] = re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
+
+
+def hide_value(name: str, value: str | None) -> None:
+    """Never print the value of this variable again, nor any key in it."""
+    hide(value)
+    for entry in re.split(r"[,\n]", value or "") if name == _API_KEYS else ():
+        label, equals, key = entry.partition("=")
+        hide(key if equals else label)
+
+
+def secrets_in(text: str) -> list[Span]:
+    """Where a text shows a secret; no two of these places touch."""
+    found = sorted(chain(_known_in(text), (match.span() for match in _ANY_SECRET.finditer(text))))
+    spans: list[Span] = []
+    for start, end in found:
+        if spans and start <= spans[-1][1]:
+            spans[-1] = spans[-1][0], max(end, spans[-1][1])
+        else:
+            spans.append((start, end))
+    return spans
+
+
+def shows_known(text: str) -> bool:
+    """Whether a text shows a secret that is known, not only something in the form of one."""
+    return any(_known_in(text))
 
 
 def redacted(text: str) -> str:
     """The text without secrets."""
-    for secret in sorted(_known, key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
-    return _ANY_SECRET.sub(HIDDEN, text)
+    for start, end in reversed(secrets_in(text)):
+        text = text[:start] + HIDDEN + text[end:]
+    return text
 
 
-def redact_output() -> None:
-    """Have stdout and stderr of this process redacted, whoever writes to them."""
-    sys.stdout, sys.stderr = _redacting(sys.stdout), _redacting(sys.stderr)
+def _known_in(text: str) -> Iterator[Span]:
+    for secret, whole_word in tuple(_known.items()):
+        if whole_word is not None:
+            yield from (match.span() for match in whole_word.finditer(text))
+            continue
+        start = text.find(secret)
+        while start >= 0:
+            yield start, start + len(secret)
+            start = text.find(secret, start + 1)
 
 
-class _Redacting(io.TextIOWrapper):
-    """A stream that hides secrets in each text that is written."""
-
-    def write(self, text: str, /) -> int:
-        super().write(redacted(text))
-        return len(text)
-
-
-def _redacting(stream: object) -> _Redacting:
-    if not isinstance(stream, io.TextIOWrapper):
-        raise TypeError(stream)
-    return _Redacting(
-        stream.buffer,
-        encoding=stream.encoding,
-        # A terminal that has no such letter gets its number, and no command ends for that.
-        errors="backslashreplace" if stream.errors == "strict" else stream.errors,
-        line_buffering=stream.line_buffering,
-        write_through=stream.write_through,
+def _forms(secret: str) -> Iterable[str]:
+    """The secret as itself and as JSON, Python, HTML, URLs and base64 write it."""
+    quoted = urllib.parse.quote(secret, safe="", errors="surrogatepass")
+    return (
+        secret,
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret)[1:-1],
+        html.escape(secret),
+        quoted,
+        re.sub("%..", lambda match: match[0].lower(), quoted),
+        urllib.parse.quote(secret, errors="surrogatepass"),
+        urllib.parse.quote_plus(secret, errors="surrogatepass"),
+        *_base64_forms(secret.encode(errors="surrogatepass")),
     )
+
+
+def _base64_forms(secret: bytes) -> Iterator[str]:
+    """What base64 makes of it within a longer text, such as USER:TOKEN of HTTP's Basic scheme.
+
+    A letter of base64 is 6 bits, so there are three ways to begin. Letters that share bits with the
+    text before or after the secret are left out.
+    """
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + secret)
+        first, last = -(-before * 8 // 6), (before + len(secret)) * 8 // 6
+        core = encoded[first:last].decode()
+        yield core
+        yield core.replace("+", "-").replace("/", "_")

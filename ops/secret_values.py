@@ -1,18 +1,22 @@
-"""Where secrets come from when they are needed: the environment, a file, or a question."""
+"""Where secrets come from: the environment, a file, or a question."""
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ops.errors import ConfigError
-from ops.redaction import hide
+from ops.redaction import hide, hide_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from ops.config import SecretSource
+
+_SMALL = 1024 * 1024
+"""Bytes. Nobody keeps a secret in a larger file; a Space's secrets have 32 kB in all."""
 
 
 def text_of(content: bytes) -> str:
@@ -21,6 +25,51 @@ def text_of(content: bytes) -> str:
     The same for whoever reads a secret: a value is the same value to all of them.
     """
     return content.decode("utf-8-sig").replace("\r\n", "\n")
+
+
+def small_file(path: Path) -> str | None:
+    """What a file holds; None for one that can't be read, is no text, or is not an ordinary file.
+
+    A pipe, for instance, can be read only once, by whoever needs what comes out of it.
+    """
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return text_of(file.read(_SMALL))
+    except (OSError, ValueError):
+        return None
+
+
+def hide_secrets_of(space_toml: Path, environment: Mapping[str, str]) -> None:
+    """Never print a secret that a space.toml names and that can be read now.
+
+    Says nothing of what is wrong with the file, and asks for nothing: a command that needs the file
+    or a secret reads it itself.
+    """
+    try:
+        data = tomllib.loads(small_file(space_toml) or "")
+    except tomllib.TOMLDecodeError:
+        return
+    for name, source in _sources(data):
+        value: Any = source
+        if isinstance(source, dict) and isinstance(variable := source.get("env"), str):
+            value = environment.get(variable)
+        elif isinstance(source, dict) and isinstance(file := source.get("file"), str):
+            value = small_file(space_toml.parent / file)
+        # A value in the place of its source is a mistake, and no less a secret.
+        if isinstance(value, str):
+            hide_value(name, value)
+
+
+def _sources(data: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Names and sources of [secrets], in every environment."""
+    environments = data.get("environments")
+    others = environments.values() if isinstance(environments, dict) else ()
+    for section in (data, *others):
+        secrets = section.get("secrets") if isinstance(section, dict) else None
+        if isinstance(secrets, dict):
+            yield from secrets.items()
 
 
 @dataclass(frozen=True)

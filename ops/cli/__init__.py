@@ -18,7 +18,8 @@ from ops import __version__
 from ops.cli import author, hub, local, named, release, run, settings, use
 from ops.cli.context import INTERRUPTED, Globals
 from ops.errors import ConfigError, OpsError
-from ops.redaction import redact_output
+from ops.redaction import hide, hide_value
+from ops.safe_text import guard_output
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -118,7 +119,9 @@ def cli(
     10 conflict.
     """
     from ops.output import Output
+    from ops.secret_values import hide_secrets_of
 
+    hide_secrets_of(config_path, os.environ)
     output = Output(as_json=as_json, verbose=verbose)
     context.obj = Globals(config_path, environment, output, yes)
 
@@ -168,9 +171,20 @@ def _open_streams() -> None:
             setattr(sys, f"__{name}__", stream)  # what keeps it open when it is wrapped
 
 
+def _hide_secrets_of_this_machine() -> None:
+    """Before anything is printed; those of space.toml follow as soon as it is known which."""
+    from ops.adapters.hf_token_files import tokens_here
+
+    for token in tokens_here():
+        hide(token)
+    for name in ("EMBED_API_KEY", "EMBED_API_KEYS"):
+        hide_value(name, os.environ.get(name))
+
+
 def main() -> None:
     """Run the command line; a SIGTERM cleans up as Ctrl-C does."""
     signal.signal(signal.SIGTERM, _interrupt)
     _open_streams()
-    redact_output()
+    guard_output()
+    _hide_secrets_of_this_machine()
     cli(prog_name="ops")

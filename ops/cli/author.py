@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -157,8 +156,7 @@ def config_show(options: Globals) -> None:
     \b
     Example: ops config show
     """
-    data = options.config().model_dump(mode="json")
-    options.output.result(json.dumps(data, indent=2, ensure_ascii=False), data)
+    options.output.document(options.config().model_dump(mode="json"))
 
 
 @config.command("validate")
@@ -193,8 +191,7 @@ def config_schema(options: Globals) -> None:
     """
     from ops import config_file
 
-    schema = config_file.json_schema()
-    options.output.result(json.dumps(schema, indent=2, ensure_ascii=False), schema)
+    options.output.document(config_file.json_schema())
 
 
 @click.command()

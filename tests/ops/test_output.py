@@ -193,12 +193,12 @@ def test_a_wait_is_plain_lines_elsewhere(
 
 
 def test_a_log_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
-    """Colours, progress bars and worse are taken out of what others wrote."""
+    """Sequences are taken out of what others wrote, and single characters made visible."""
     with Output(verbose=True).waiting() as view:
         view.log("\x1b[31mred\x1b[0m \x1b[2K\x1b[1Aup\x1b]0;title\x1b\\ \x07bell\tend \x1b")
         view.log(" 10 %\r 99 %")
     shown = capsys.readouterr().err
-    assert shown.splitlines() == ["  red up bell end  ", "   99 %"]
+    assert shown.splitlines() == ["  red up \\u0007bell end \\u001b", "   10 %  99 %"]
 
 
 def test_no_colour_where_none_is_wanted(
