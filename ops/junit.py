@@ -6,11 +6,13 @@ import re
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from ops.safe_text import safe
+
 if TYPE_CHECKING:
     from ops.smoke_test import Report
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 cannot hold, not even escaped."""
+_NOT_XML = re.compile("[\ufffe\uffff]")
+"""Characters that XML 1.0 can't hold, besides those that are never safe."""
 
 
 def junit_xml(report: Report) -> str:
@@ -27,14 +29,14 @@ def junit_xml(report: Report) -> str:
         case = SubElement(
             suite,
             "testcase",
-            classname=report.target,
+            classname=safe(report.target),
             name=check.name,
             time=f"{check.seconds:.3f}",
         )
         if check.outcome == "failed":
-            SubElement(case, "failure", message=check.detail)
+            SubElement(case, "failure", message=safe(check.detail))
         elif check.outcome == "skipped":
-            SubElement(case, "skipped", message=check.detail)
+            SubElement(case, "skipped", message=safe(check.detail))
     indent(suite)
     text = tostring(suite, encoding="utf-8", xml_declaration=True).decode()
     return _NOT_XML.sub("\ufffd", text) + "\n"

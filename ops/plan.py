@@ -300,7 +300,9 @@ def markdown(plan: Plan) -> str:
     """The plan as a comment of a pull request."""
     body = "\n".join(lines(plan))
     diffs = "".join(file.diff for file in plan.files)
-    parts = [f"### Plan for {plan.repo_id}", _fenced(f"{body}\n")]
+    # Outside of a code block, a name could be a link, a picture or somebody's mention.
+    name = re.sub(r"[^\w./-]", "?", plan.repo_id)
+    parts = [f"### Plan for {name}", _fenced(f"{body}\n")]
     if diffs:
         parts.append(f"<details><summary>Files</summary>\n\n{_fenced(diffs)}\n\n</details>")
     return "\n\n".join(parts) + "\n"

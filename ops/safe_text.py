@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, the cursor
     r"|(?:\x1b[]PX^_]|[\x90\x98\x9d-\x9f])[^\n\x07\x1b\x80-\x9f]*(?:\x07|\x1b\\|\x9c)"  # OSC
-    r"|\x1b[ -/]*[0-Z\\^-~]"  # the short ones
+    r"|\x1b(?:[()*+][0-9A-Z]|[78=>DEHMc])"  # character sets, and short ones
 )
 """A whole control sequence of ECMA-48. Colours of a build's log are the usual reason for one."""
 
@@ -48,8 +48,9 @@ def _characters(text: str) -> list[Edit]:
     return [(*match.span(), _escaped(match[0])) for match in _OBEYED.finditer(text)]
 
 
-STEPS: tuple[Callable[[str], list[Edit]], ...] = (_sequences, _secrets, _characters)
-"""What is replaced, one after the other: a colour in the middle of a secret must not save it."""
+STEPS: tuple[Callable[[str], list[Edit]], ...] = (_secrets, _sequences, _secrets, _characters)
+"""What is replaced, one after the other. Secrets come twice: a colour in the middle of one must not
+save it, nor half a sequence before it, which takes its first letters along."""
 
 
 def safe(text: str) -> str:

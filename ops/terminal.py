@@ -70,6 +70,6 @@ def _edited(text: Text, edits: Iterable[Edit]) -> Text:
     """As `edited` for a text with styles, which are kept."""
     parts, done = [], 0
     for start, end, new in edits:
-        parts += [text[done:start], Text(new)]
+        parts += [text[done:start], Text(new, style=text.style)]
         done = end
     return text.blank_copy().join([*parts, text[done:]])

@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 
 from ops.junit import junit_xml
 from ops.probe import ServerInfo
+from ops.redaction import hide
 from ops.smoke_test import CheckResult, Measurements, Report
 
 INFO = ServerInfo("m", 3, "", "", 10, 2048, 512, "f", api_key_required=False)
@@ -58,11 +59,13 @@ def test_findings_are_text() -> None:
     ]
 
 
-def test_control_characters_do_not_break_the_file() -> None:
-    """A finding with a character that XML cannot hold does not make the file unreadable."""
-    check = CheckResult("page", "failed", "a\x1b[31mred\x00\x0b \ufffe", 0.0)
-    (case,) = parsed(replace(REPORT, checks=(check,))).findall("testcase")
-    assert case[0].get("message") == "a\ufffd[31mred\ufffd\ufffd \ufffd"
+def test_a_finding_is_safe_to_read() -> None:
+    """No character that XML can't hold or a terminal obeys, and no secret."""
+    hide("a-planted-secret")
+    found = "a\x1b[31mred\x00\x0b \ufffe\u202e a-planted-secret"
+    report = replace(REPORT, checks=(CheckResult("page", "failed", found, 0.0),))
+    (case,) = parsed(report).findall("testcase")
+    assert case[0].get("message") == "ared\\u0000\\u000b \ufffd\\u202e [hidden]"
 
 
 def test_file_says_that_it_is_xml() -> None:
