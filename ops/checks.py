@@ -124,7 +124,7 @@ def unit_norm(probe: Probe, _: ServerInfo) -> str:
     """Vectors have length 1, so that dot product and cosine agree."""
     vectors = [_embed_one(probe, _QUERY), *_embed_many(probe, _TEXTS), *_documents(probe, _TEXTS)]
     worst = max((abs(math.hypot(*vector) - 1) for vector in vectors), default=1.0)
-    if worst > 1e-3:  # noqa: PLR2004 -- float32's error is a thousandth of this
+    if not worst <= 1e-3:  # noqa: PLR2004 -- float32's error is a thousandth of this
         raise CheckFailed(f"a vector's length is off by {worst:.3f}")
     return f"within {worst:.1e}"
 
@@ -277,7 +277,7 @@ def _vector(value: Any) -> Vector:
 
 
 def _same(a: Vector, b: Vector, complaint: str) -> None:
-    if (found := cosine(a, b)) < _SAME:
+    if not (found := cosine(a, b)) >= _SAME:
         raise CheckFailed(f"{complaint} (cosine {found:.4f})")
 
 

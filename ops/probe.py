@@ -216,11 +216,12 @@ _SERVER_INFO = TypeAdapter(ServerInfo)
 
 
 def cosine(a: Vector, b: Vector) -> float:
-    """Cosine of two vectors, 0 when one has no length."""
+    """Cosine of two vectors, 0 when one has no length or is not all numbers."""
     if len(a) != len(b):
         return 0.0
     lengths = math.hypot(*a) * math.hypot(*b)
-    return sum(map(operator.mul, a, b)) / lengths if lengths else 0.0
+    # NaN would pass or fail each comparison by the way it is written.
+    return sum(map(operator.mul, a, b)) / lengths if 0 < lengths < math.inf else 0.0
 
 
 def _server_url(url: str) -> httpx2.URL:

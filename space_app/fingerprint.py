@@ -53,7 +53,7 @@ def verify(folder: Path, manifest: Manifest) -> None:
     """Raise ArtefactError unless the folder's files are those that the manifest was written for."""
     try:
         found = fingerprint(folder, manifest.decisions)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtefactError(
             f"The model in {folder} cannot be read.",
             cause=f"{type(error).__name__}.",

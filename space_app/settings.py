@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,9 @@ _NAMES = (
 )
 _KEY = re.compile(r"[!-~]+")
 """Printable ASCII without spaces: what survives every client's way of sending a header."""
+
+_MOST_DIGITS = 20
+_MOST_SHOWN = 200
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s*@?#]+")
 """As browsers send it: scheme, host and port, no path."""
@@ -157,23 +161,26 @@ class _Reader:
         text = self._environment.get(name, "").strip()
         if not text:
             return default
-        if not (text.isascii() and text.isdecimal()) or not least <= int(text) <= most:
-            raise SettingsError(f"{name} is {text!r}, not a whole number from {least} to {most}.")
+        # Python converts no number of thousands of digits.
+        short = text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+        if not short or not least <= int(text) <= most:
+            shown = _shown(text)
+            raise SettingsError(f"{name} is {shown}, not a whole number from {least} to {most}.")
         return int(text)
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
         text = self._environment.get(name, "").strip().lower() or default
         if text not in choices:
-            raise SettingsError(f"{name} is {text!r}, not one of {', '.join(choices)}.")
+            raise SettingsError(f"{name} is {_shown(text)}, not one of {', '.join(choices)}.")
         return text
 
     def file(self, name: str) -> Path | None:
         text = self._environment.get(name, "")
         if not text:
             return None
-        if not (path := Path(text)).is_file():
-            raise SettingsError(f"{name} is {text!r}, and there is no such file.")
-        return path
+        if not os.path.isfile(text):  # noqa: PTH113 -- Path's raises where a name is too long
+            raise SettingsError(f"{name} is {_shown(text)}, and there is no such file.")
+        return Path(text)
 
     def folder(self, name: str) -> Path:
         text = self._environment.get(name, "")
@@ -182,9 +189,13 @@ class _Reader:
                 f"{name} is not set.",
                 next_step="Name the folder that `python -m space_app.export MODEL OUT` made.",
             )
-        if not (path := Path(text)).is_dir():
-            raise SettingsError(f"{name} is {text!r}, and there is no such folder.")
-        return path
+        if not os.path.isdir(text):  # noqa: PTH112 -- Path's raises where a name is too long
+            raise SettingsError(f"{name} is {_shown(text)}, and there is no such folder.")
+        return Path(text)
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= _MOST_SHOWN else f"{value[:_MOST_SHOWN]}…")
 
 
 def _api_keys(text: str | None) -> tuple[ApiKey, ...]:

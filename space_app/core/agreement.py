@@ -25,7 +25,8 @@ class Agreement:
 
 
 def agreement(vectors: Matrix, references: Matrix) -> Agreement:
-    """Compare rows of length 1, three at least."""
+    """Compare rows of length 1, three at least; one that is not all numbers agrees with nothing."""
+    vectors = np.where(np.isfinite(vectors).all(axis=1, keepdims=True), vectors, 0)
     cosines = np.sum(vectors * references, axis=1, dtype=np.float64)
     pairs = np.triu_indices(len(vectors), 1)
     return Agreement(
@@ -36,7 +37,12 @@ def agreement(vectors: Matrix, references: Matrix) -> Agreement:
 
 
 def spearman(values: Numbers, others: Numbers) -> float:
-    """Spearman's rank correlation; equal values share the mean of their ranks."""
+    """Spearman's rank correlation; equal values share the mean of their ranks.
+
+    Where all values are equal there is no ranking to agree with: 0.
+    """
+    if np.ptp(values) == 0 or np.ptp(others) == 0:
+        return 0.0
     return float(np.corrcoef(_ranks(values), _ranks(others))[0, 1])
 
 

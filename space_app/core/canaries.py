@@ -38,7 +38,6 @@ def check(embedder: Embedder, manifest: Manifest) -> float:
     if vectors.shape != (len(manifest.canaries), manifest.dimensions):
         raise _disagree(f"{vectors.shape[-1]} dimensions instead of {manifest.dimensions}")
     lengths = np.linalg.norm(vectors, axis=1)
-    # Written so that NaN fails too.
     if not np.all(np.abs(lengths - 1) <= _LENGTH_TOLERANCE):
         raise _disagree("a vector's length is not 1")
     lowest = _lowest(vectors, [canary.vector for canary in manifest.canaries])
@@ -72,7 +71,7 @@ def _lowest(vectors: Matrix, wanted: Sequence[tuple[float, ...]]) -> float:
 
 
 def _require(cosine: float, allowed: float) -> None:
-    if cosine < allowed:
+    if not cosine >= allowed:  # also if it is NaN, which no comparison holds for
         raise _disagree(f"cosine {cosine:.4f}, at least {allowed} is needed")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -9,13 +10,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from space_app.core.errors import ArtefactError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 FILE_NAME = "manifest.json"
 
+_MOST_BYTES = 64 * 1024 * 1024
+_MOST_TOKENS = 1_000_000
+_LENGTH_TOLERANCE = 1e-2
+"""Of recorded vectors. The self-check compares them by their dot product, which is the cosine only
+where both have length 1."""
+
+Cosine = Annotated[float, Field(ge=-1.001, le=1.001)]
+
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 class Canary(_Part):
@@ -29,6 +39,11 @@ class Canary(_Part):
     vector: tuple[float, ...]
     exported: dict[str, tuple[float, ...]] = {}
 
+    @property
+    def vectors(self) -> dict[str, tuple[float, ...]]:
+        """All of its vectors, by the place that they have in the file."""
+        return {"vector": self.vector} | {f"exported.{k}": v for k, v in self.exported.items()}
+
 
 class Quality(_Part):
     """Agreement with sentence-transformers in fp32, measured over texts that nothing was tuned on.
@@ -37,9 +52,9 @@ class Quality(_Part):
     """
 
     texts: int
-    cosine_mean: float
-    cosine_min: float
-    rank: float
+    cosine_mean: Cosine
+    cosine_min: Cosine
+    rank: Cosine
 
 
 class Compiled(_Part):
@@ -71,13 +86,13 @@ class Manifest(_Part):
     model: Annotated[str, Field(min_length=1)]
     revision: str | None
     backend: str
-    precision: str
-    arithmetic: str = "fp32"
+    precision: Literal["int8", "bf16", "fp32"]
+    arithmetic: Literal["fp32", "bf16", "mixed"] = "fp32"
     pooling: str
     query_instruction: str
     document_instruction: str
     dimensions: Annotated[int, Field(ge=1)]
-    max_length: Annotated[int, Field(ge=1)]
+    max_length: Annotated[int, Field(ge=1, le=_MOST_TOKENS)]
     libraries: dict[str, str]
     quality: Quality | None = None
     refused: tuple[Refused, ...] = ()
@@ -108,18 +123,46 @@ def write(manifest: Manifest, folder: Path) -> None:
 def read(folder: Path) -> Manifest:
     """Read an artefact's manifest; raises ArtefactError when there is none that can be used."""
     path = folder / FILE_NAME
-    again = "Make the artefact again: python -m space_app.export MODEL OUT."
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise ArtefactError(
-            f"{path} cannot be read.", cause=f"{error.strerror}.", next_step=again
+            f"{path} cannot be read.", cause=f"{error.strerror}.", next_step=_AGAIN
         ) from error
+    if len(content) > _MOST_BYTES:
+        raise _unusable(path, f"it is larger than {_MOST_BYTES // 1024**2} MB")
+    try:
+        found = Manifest.model_validate_json(content)
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, wrong["loc"])) or "the file"
-        raise ArtefactError(
-            f"{path} is not a manifest of this version.",
-            cause=f"{where}: {wrong['msg']}.",
-            next_step=again,
-        ) from error
+        raise _unusable(path, f"{where}: {wrong['msg']}") from error
+    if (damage := next(_damages(found), None)) is not None:
+        raise _unusable(path, damage)
+    return found
+
+
+_AGAIN = "Make the artefact again: python -m space_app.export MODEL OUT."
+
+
+def _damages(manifest: Manifest) -> Iterator[str]:
+    """What is wrong with the canaries: each has all the vectors that the self-check compares."""
+    expected = manifest.canaries[0].exported.keys()
+    if not expected:
+        yield "canaries.0.exported: it has no vectors"
+    for number, canary in enumerate(manifest.canaries):
+        if canary.exported.keys() != expected:
+            yield f"canaries.{number}.exported: it has vectors of another arithmetic than the first"
+        for name, vector in canary.vectors.items():
+            where = f"canaries.{number}.{name}"
+            if len(vector) != manifest.dimensions:
+                yield f"{where}: it has {len(vector)} numbers instead of {manifest.dimensions}"
+            if not abs(math.hypot(*vector) - 1) <= _LENGTH_TOLERANCE:
+                yield f"{where}: its length is not 1"
+
+
+def _unusable(path: Path, why: str) -> ArtefactError:
+    return ArtefactError(
+        f"{path} is not a manifest of this version.", cause=f"{why}.", next_step=_AGAIN
+    )

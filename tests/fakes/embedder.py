@@ -130,7 +130,7 @@ def vector(text: str) -> Matrix:
 
 
 def fake_manifest(**changes: object) -> Manifest:
-    """The manifest of FakeEmbedder's artefact."""
+    """The manifest of FakeEmbedder's artefact, before the artefact's own vectors are added."""
     text = "a canary"
     values: dict[str, object] = {
         "model": "acme/tiny-model",

@@ -322,6 +322,8 @@ def test_info_of_nobody() -> None:
         ([1.0, 0.0], [1.0, 1.0], math.sqrt(0.5)),
         ([0.0, 0.0], [1.0, 0.0], 0.0),
         ([1.0], [1.0, 0.0], 0.0),
+        ([1.0, math.nan], [1.0, 0.0], 0.0),
+        ([1.0, math.inf], [1.0, 0.0], 0.0),
     ],
 )
 def test_cosine(a: list[float], b: list[float], expected: float) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import math
 import operator
 import os
 import shutil
@@ -133,6 +135,23 @@ def test_wrong_vectors_never_listen(artefact: Path, tmp_path: Path) -> None:
     manifest.write(described.model_copy(update={"canaries": swapped}), tmp_path / "model")
 
     assert "not those of its export: cosine" in failed_start(tmp_path / "model")
+
+
+def test_a_canary_that_is_not_a_number(artefact: Path, tmp_path: Path) -> None:
+    """NaN in one canary does not switch the check of the others off: the server does not start."""
+    shutil.copytree(artefact, tmp_path / "model", copy_function=os.symlink)
+    described = json.loads((artefact / manifest.FILE_NAME).read_text())
+    for canary in described["canaries"]:
+        for vector in (canary["vector"], *canary["exported"].values()):
+            vector[:] = [-number for number in vector]
+            if canary is described["canaries"][2]:
+                vector[5] = math.nan
+    (tmp_path / "model" / manifest.FILE_NAME).unlink()
+    (tmp_path / "model" / manifest.FILE_NAME).write_text(json.dumps(described))
+
+    assert "canaries.2.vector.5: Input should be a finite number" in failed_start(
+        tmp_path / "model"
+    )
 
 
 def test_no_artefact(tmp_path: Path) -> None:

@@ -129,6 +129,15 @@ def test_wrong_values_are_named(tmp_path: Path, name: str, value: str) -> None:
     assert value in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["EMBED_THREADS", "EMBED_MODEL_DIR", "EMBED_CL100K_FILE"])
+def test_an_endless_value_is_shortened(tmp_path: Path, name: str) -> None:
+    """Thousands of characters are wrong like any other value, and not all of them are shown."""
+    with pytest.raises(SettingsError, match=f"{name} is '999") as caught:
+        read(tmp_path, **{name: "9" * 5000})
+
+    assert len(str(caught.value)) < 500
+
+
 def test_a_misspelt_variable_is_refused(tmp_path: Path) -> None:
     """EMBED_API_KEY does not leave the server open in silence."""
     with pytest.raises(SettingsError, match="did you mean EMBED_API_KEYS") as caught:

@@ -36,3 +36,14 @@ def test_spearman_is_spearman() -> None:
     others = np.array([2.0, 7, 1, 8, 2, 8, 1, 8, 2, 8])
 
     assert spearman(values, others) == pytest.approx(spearmanr(values, others).statistic)
+
+
+def test_what_is_not_a_number_agrees_with_nothing() -> None:
+    """NaN in a row counts as no agreement, and what is measured can be written down."""
+    vectors = rows(5)
+    vectors[2, 1] = np.nan
+    found = agreement(vectors, rows(5))
+    nothing = agreement(np.full_like(vectors, np.nan), rows(5))
+
+    assert found.cosine_min == 0
+    assert (nothing.cosine_mean, nothing.cosine_min, nothing.rank) == (0, 0, 0)

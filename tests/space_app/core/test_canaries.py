@@ -89,3 +89,18 @@ def test_another_arithmetic_may_differ_more() -> None:
     both = canaries.with_exported(Elsewhere(lambda found: found), written)
     with pytest.raises(ArtefactError, match=r"at least 0\.998"):
         canaries.check(Elsewhere(lambda found: turned(found, 0.1)), both)
+
+
+@pytest.mark.parametrize("field", ["vector", "exported"])
+def test_a_vector_that_is_not_a_number_is_like_no_other(field: str) -> None:
+    """With NaN in one canary the check fails, whatever the others are."""
+    written = canaries.with_exported(FakeEmbedder(), fake_manifest())
+    (good,) = written.canaries
+    nowhere = (float("nan"), *good.vector[1:])
+    changed = good.model_copy(
+        update={field: nowhere if field == "vector" else {"fp32": nowhere}},
+    )
+    damaged = written.model_copy(update={"canaries": (good, changed, good)})
+
+    with pytest.raises(ArtefactError, match="cosine nan"):
+        canaries.check(FakeEmbedder(), damaged)
