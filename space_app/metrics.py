@@ -97,6 +97,11 @@ class Metrics:
         self._refused = self._counter(
             "overloaded_requests", "Requests refused with 429: they would have waited too long."
         )
+        self._invalid = self._counter(
+            "invalid_vector_requests",
+            "Requests answered with 500: the model's vector of a text was not finite or not of "
+            "length 1.",
+        )
         self._tokenising = self._histogram(
             "tokenise_seconds", "Of a request: reading its texts.", _SECONDS
         )
@@ -160,6 +165,10 @@ class Metrics:
     def overloaded(self) -> None:
         """As Observer.overloaded."""
         self._refused.inc()
+
+    def invalid(self) -> None:
+        """As Observer.invalid."""
+        self._invalid.inc()
 
     def computed(self, step: Step, seconds: float) -> None:
         """As Observer.computed."""

@@ -54,8 +54,8 @@ _ERRORS = {
     415: "The body is declared as something that is no JSON.",
     422: "A field is missing, wrong or beyond a limit.",
     429: "Too much work waits.",
-    500: "The server failed.",
-    503: "The server is being stopped.",
+    500: "The server failed, or the model has no usable vector of a text.",
+    503: "The server is being stopped, or computes no usable vectors any more.",
 }
 
 

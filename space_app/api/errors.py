@@ -38,6 +38,7 @@ _STATUS: dict[type[errors.RequestError], int] = {
     errors.InvalidRequest: 422,
     errors.TooManyInputs: 422,
     errors.Overloaded: 429,
+    errors.InvalidVector: 500,
     errors.Abandoned: 499,  # nginx's number; nobody is left to read it
     errors.Stopping: 503,
 }

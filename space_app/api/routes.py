@@ -168,13 +168,25 @@ class Routes:
         return Response(content, headers={"content-type": content_type})
 
     async def health(self, _: Request) -> Response:
-        """Whether requests are answered: 200 once the model has passed its self-check, else 503."""
+        """Whether requests are answered: 503 when stopping, or when no text has a right vector.
+
+        A text without one makes it "degraded", with 200: others are answered, and one text must not
+        take the server away from them.
+        """
         if self._service.stopping:
             return _json({"status": "stopping"}, status=503)
-        manifest = self._service.manifest
-        return _json(
-            {"status": "healthy", "model": manifest.model, "fingerprint": manifest.fingerprint}
-        )
+        manifest, soundness = self._service.manifest, self._service.soundness
+        described = {"model": manifest.model, "fingerprint": manifest.fingerprint}
+        if soundness.broken:
+            reason = "The engine computes no usable vector any more. Restart the server."
+            return _json({"status": "unhealthy", **described, "reason": reason}, status=503)
+        if soundness.invalid:
+            reason = (
+                f"{soundness.invalid} requests got 500 (invalid_vector) since the start: the "
+                "model's vector of a text was not finite or not of length 1."
+            )
+            return _json({"status": "degraded", **described, "reason": reason})
+        return _json({"status": "healthy", **described})
 
     async def livez(self, _: Request) -> Response:
         """That the process is alive."""

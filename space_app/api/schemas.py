@@ -279,9 +279,10 @@ class ModelList(BaseModel):
 
 
 class Status(BaseModel):
-    """How the server is."""
+    """How the server is: "healthy", "degraded", "unhealthy", "stopping" or "alive"."""
 
     status: str
+    reason: str | None = None
 
 
 class ErrorDetail(BaseModel):

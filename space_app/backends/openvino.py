@@ -11,7 +11,8 @@ from space_app.backends.compiled import compile_graph
 from space_app.backends.pack import Pack, texts_in
 from space_app.backends.reading import Reader
 from space_app.backends.resident import release
-from space_app.core.errors import ArtefactError
+from space_app.backends.tables import Tables
+from space_app.core.errors import ArtefactError, InvalidVector
 from space_app.core.types import Shape, Side
 from space_app.cpu_features import describe_cpu
 
@@ -40,7 +41,13 @@ class OpenVinoEmbedder:
     step_texts = STEP_TEXTS
 
     def __init__(
-        self, compiled: ov.CompiledModel, reader: Reader, *, max_length: int, arithmetic: str
+        self,
+        compiled: ov.CompiledModel,
+        reader: Reader,
+        tables: Tables,
+        *,
+        max_length: int,
+        arithmetic: str,
     ):
         self._weights: Path | None = None
         """The file to let go of after the first step, in which weights are laid out anew."""
@@ -49,6 +56,7 @@ class OpenVinoEmbedder:
         self.step_shapes = step_shapes(max_length)
         self._request = compiled.create_infer_request()
         self._reader = reader
+        self._tables = tables
         self._packs = [Pack(shape, texts_in(shape, STEP_TEXTS)) for shape in self.step_shapes]
 
     @classmethod
@@ -64,6 +72,7 @@ class OpenVinoEmbedder:
         """Load an artefact's graph and tokenizer; raises ArtefactError."""
         reader = Reader.load(folder, max_length)
         try:
+            tables = Tables.read(folder / FILE_NAME)
             told = settings(arithmetic, threads)
             compiled = compile_graph(folder / FILE_NAME, told, kept)
         except RuntimeError as error:
@@ -72,8 +81,15 @@ class OpenVinoEmbedder:
                 cause=f"OpenVINO {ov.get_version()} refuses it.",
                 next_step="Export it again with the libraries of requirements.txt.",
             ) from error
+        if max_length > tables.positions:
+            raise ArtefactError(
+                f"The model in {folder} reads {tables.positions} tokens, but its manifest says "
+                f"{max_length}.",
+                cause="Longer texts would get wrong vectors.",
+                next_step="Export the model again.",
+            )
         computed = "bf16" if told["INFERENCE_PRECISION_HINT"] == "bf16" else "fp32"
-        embedder = cls(compiled, reader, max_length=max_length, arithmetic=computed)
+        embedder = cls(compiled, reader, tables, max_length=max_length, arithmetic=computed)
         embedder._weights = (folder / FILE_NAME).with_suffix(".bin")
         return embedder
 
@@ -90,11 +106,25 @@ class OpenVinoEmbedder:
         totals = [sum(map(len, row)) for row in step]
         pack = next(pack for pack in self._packs if pack.shape.holds(totals))
         pack.fill(step)
+        self._require_known(pack)
         found = self._request.infer(pack.inputs(), share_inputs=True, share_outputs=True)[0]
+        vectors = np.array(found[: sum(map(len, step))])
+        # A step that the engine gives up leaves these: not the vectors of somebody else's texts.
+        found.fill(np.nan)
         if self._weights is not None:
             release(self._weights)
             self._weights = None
-        return np.array(found[: sum(map(len, step))])
+        return vectors
+
+    def _require_known(self, pack: Pack) -> None:
+        """Raise InvalidVector where the graph has no such token or position."""
+        tables = self._tables
+        if pack.ids.max() >= tables.tokens or pack.position.max() >= tables.positions:
+            raise InvalidVector(
+                f"A text is longer than the model's {tables.positions} positions, or its tokenizer "
+                f"made a token that the model's vocabulary of {tables.tokens} doesn't have. "
+                "Leave that text out."
+            )
 
 
 def settings(arithmetic: str, threads: int) -> dict[str, str | int]:

@@ -6,10 +6,12 @@ import math
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from space_app.core.errors import InvalidVector
 from space_app.core.scheduler import Scheduler
 from space_app.core.types import Phase
+from space_app.core.unit import are_unit
 from space_app.core.warming import Warming
 
 if TYPE_CHECKING:
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
     from space_app.core.scheduler import Load, Step
     from space_app.core.types import Embedder, Encoded, Matrix
 
+
+_MOST_LISTED = 5
+
+_PROBE = "probe"
+"""A text that every model has a vector of."""
 
 _QUIET = 0.1
 """Seconds without a request after which steps are warmed."""
@@ -32,11 +39,22 @@ class _Job:
     warming: bool = False
 
 
+class Soundness(NamedTuple):
+    """`invalid` counts the requests that failed because a text had no usable vector.
+
+    `broken` says that even a plain word had none when it was last tried.
+    """
+
+    invalid: int = 0
+    broken: bool = False
+
+
 class Computing:
     """Computes what it is given, all requests' texts together. Any thread may give.
 
     `deliver` gets the vectors of a step and when it was computed, `fail` the request whose texts
-    cannot be computed and the reason; both are called by the computing thread.
+    cannot be computed and the reason; both are called by the computing thread. What is delivered
+    was checked: each vector is finite and has length 1, and so have the others of its step.
     """
 
     def __init__(
@@ -52,6 +70,8 @@ class Computing:
         self._scheduler = Scheduler(embedder.step_shapes, embedder.step_texts)
         self._texts: dict[int, dict[int, Encoded]] = {}
         self._warming = Warming(embedder.step_shapes)
+        self._invalid = 0
+        self._broken = False
         self._asked_at = -math.inf
         """When the last step ended that somebody waited for."""
         self._closed = False
@@ -64,6 +84,11 @@ class Computing:
     def warm(self) -> bool:
         """Whether a step of each shape was computed."""
         return self._warming.done
+
+    @property
+    def soundness(self) -> Soundness:
+        """Whether the vectors have been right."""
+        return Soundness(self._invalid, self._broken)
 
     @property
     def load(self) -> Load:
@@ -140,10 +165,12 @@ class Computing:
         begun = time.perf_counter()
         try:
             vectors = self._embedder.embed(job.rows)
+            _require_unit(vectors, job.step)
         except Exception as error:  # noqa: BLE001 -- whatever a runtime raises, the server goes on
             self._failed(job.step, error)
         else:
             phase = Phase("compute", begun, time.perf_counter())
+            self._broken = False
             if not job.warming:
                 self._asked_at = time.monotonic()
                 self._deliver(job.step, vectors, phase)
@@ -157,5 +184,33 @@ class Computing:
             with self._changed:
                 self._scheduler.apart(step)
             return
+        if isinstance(error, InvalidVector):
+            self._invalid += len(step.requests)
+            self._broken = not self._works()
         for request in step.requests:
             self._fail(request, error)
+
+    def _works(self) -> bool:
+        """Whether it was the text's fault: the engine can compute others."""
+        try:
+            probe = self._embedder.encode([_PROBE])
+            return bool(are_unit(self._embedder.embed([probe])).all())
+        except Exception:  # noqa: BLE001 -- whatever a runtime raises: it does not
+            return False
+
+
+def _require_unit(vectors: Matrix, step: Step) -> None:
+    """Raise InvalidVector where one isn't: what damaged it may have damaged the others too."""
+    unit = are_unit(vectors)
+    if not unit.all():
+        positions = [i.position for i, fine in zip(step.items, unit, strict=False) if not fine]
+        raise InvalidVector(
+            "The model's vector of a text is not finite or not of length 1, so it was not used: "
+            f"{_listed(positions)} (counted from 0). Leave out or change what is listed; if all "
+            "texts fail, restart the server, and then export the model again."
+        )
+
+
+def _listed(positions: Sequence[int]) -> str:
+    shown = ", ".join(map(str, sorted(positions)[:_MOST_LISTED]))
+    return f"text {shown}" + (" and others" if len(positions) > _MOST_LISTED else "")

@@ -85,6 +85,12 @@ class Overloaded(RequestError):
         self.retry_after = retry_after
 
 
+class InvalidVector(RequestError):
+    """The model makes no vector of a text that could be used: not finite, or not of length 1."""
+
+    code = "invalid_vector"
+
+
 class Stopping(RequestError):
     """The server is being stopped and takes no new work."""
 

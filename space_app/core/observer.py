@@ -18,6 +18,9 @@ class Observer(Protocol):
     def overloaded(self) -> None:
         """A request was refused because too much waits. Called on the event loop."""
 
+    def invalid(self) -> None:
+        """A request failed because a text has no usable vector. Called on the event loop."""
+
     def computed(self, step: Step, seconds: float) -> None:
         """A step of somebody's texts took so long. Called by the computing thread."""
 
@@ -29,6 +32,9 @@ class Nobody:
         """Not noted."""
 
     def overloaded(self) -> None:
+        """Not noted."""
+
+    def invalid(self) -> None:
         """Not noted."""
 
     def computed(self, step: Step, seconds: float) -> None:

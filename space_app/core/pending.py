@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from space_app.core.cache import Known
+from space_app.core.errors import InvalidVector
 from space_app.core.stopwatch import Stopwatch
 from space_app.core.types import Embeddings
+from space_app.core.unit import are_unit
 
 if TYPE_CHECKING:
     import asyncio
@@ -104,9 +106,14 @@ class Pending:
     def _answer_when_whole(self) -> None:
         if self._left or self.answer.done() or self._vectors is None:
             return
+        try:
+            vectors = _shortened(self._vectors, self.request.dimensions)
+        except InvalidVector as error:
+            self.fail(error)
+            return
         self.answer.set_result(
             Embeddings(
-                vectors=_shortened(self._vectors, self.request.dimensions),
+                vectors=vectors,
                 tokens=tuple(self.tokens),
                 truncated=tuple(self.truncated),
                 timing=self.stopwatch.timing(),
@@ -115,9 +122,15 @@ class Pending:
 
 
 def _shortened(vectors: Matrix, dimensions: int | None) -> Matrix:
-    """The first components, brought to length 1 again."""
+    """The first components, brought to length 1 again; raises InvalidVector for zeros."""
     if dimensions is None or dimensions == vectors.shape[1]:
         return vectors
     cut = vectors[:, :dimensions]
     lengths = np.linalg.norm(cut, axis=1, keepdims=True)
-    return np.ascontiguousarray(cut / np.maximum(lengths, np.finfo(np.float32).tiny))
+    short = np.ascontiguousarray(cut / np.maximum(lengths, np.finfo(np.float32).tiny))
+    if not are_unit(short).all():
+        raise InvalidVector(
+            f"The first {dimensions} components of a text's vector are zeros, which no factor "
+            "brings to length 1. Ask for more dimensions."
+        )
+    return short

@@ -17,6 +17,7 @@ from space_app.core.errors import (
     EmptyInput,
     InputTooLong,
     InvalidRequest,
+    InvalidVector,
     Overloaded,
     Stopping,
     TooManyInputs,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from space_app.core.cache import CacheState
+    from space_app.core.computing import Soundness
     from space_app.core.manifest import Manifest
     from space_app.core.observer import Observer
     from space_app.core.scheduler import Load, Step
@@ -110,6 +112,11 @@ class Service:
         """How it is doing, at this moment."""
         return State(self._computing.warm, self._computing.load, self._cache.state)
 
+    @property
+    def soundness(self) -> Soundness:
+        """Whether its vectors have been right."""
+        return self._computing.soundness
+
     def warm_up(self) -> None:
         """Compute a step of each length whenever nobody waits, so that no request is the first."""
         # More words than any model reads: a text of its full length.
@@ -133,6 +140,7 @@ class Service:
         Raises:
             EmptyInput, TooManyInputs, InvalidRequest: the request cannot be answered.
             InputTooLong: a text would have to be cut, and is not to be.
+            InvalidVector: the model has no usable vector of a text.
             Overloaded: it would wait too long.
             Stopping: the server takes no new work.
         """
@@ -149,6 +157,10 @@ class Service:
         try:
             await self._read(number, pending, expected)
             answer = await pending.answer
+        except InvalidVector:
+            self._observer.invalid()
+            raise
+        else:
             self._observer.answered(answer)
             return answer
         finally:

@@ -5,12 +5,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from fakes.embedder import FailingEmbedder, FakeEmbedder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import httpx2
     from conftest import Running, StartApp
+
+    from space_app.core.types import Encoded, Matrix
 
 SECRET = "what somebody wrote to nobody else"
 
@@ -201,6 +206,49 @@ def test_a_failure_in_a_step_of_several_requests(
     assert len(embedder.steps) == 5
     assert app.http.post("/embed", json={"text": "next"}).status_code == 200
     assert SECRET not in caplog.text
+
+
+def test_an_engine_that_computes_nothing_right_any_more(start_app: StartApp) -> None:
+    """Once even a plain word has no vector /health is 503; the next right vector ends that."""
+
+    class Broken(FakeEmbedder):
+        broken = False
+
+        def embed(self, step: Sequence[Sequence[Encoded]]) -> Matrix:
+            return super().embed(step) * (np.float32(0) if self.broken else np.float32(1))
+
+    embedder = Broken()
+    with start_app(embedder) as app:
+        embedder.broken = True
+        failed = [app.http.post("/embed", json={"text": "word"}) for _ in range(2)]
+        ill = app.http.get("/health")
+        embedder.broken = False
+        healed = app.http.post("/embed", json={"text": "word"})
+        well = app.http.get("/health")
+
+    assert [reply.json()["error"]["code"] for reply in failed] == ["invalid_vector"] * 2
+    assert (ill.status_code, ill.json()["status"]) == (503, "unhealthy")
+    assert healed.status_code == 200
+    assert (well.status_code, well.json()["status"]) == (200, "degraded")
+
+
+def test_dimensions_that_are_all_zeros(start_app: StartApp) -> None:
+    """A vector that cannot be brought to length 1 after it was cut is not delivered."""
+
+    class Late(FakeEmbedder):
+        def embed(self, step: Sequence[Sequence[Encoded]]) -> Matrix:
+            found = super().embed(step)
+            found[:, 0] = 0
+            return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+    with start_app(Late()) as app:
+        cut = [
+            app.http.post("/v1/embeddings", json={"input": "word", "dimensions": dimensions})
+            for dimensions in (1, 2)
+        ]
+
+    assert [reply.status_code for reply in cut] == [500, 200]
+    assert cut[0].json()["error"]["code"] == "invalid_vector"
 
 
 def test_too_much_work(start_app: StartApp, embedder: FakeEmbedder) -> None:
