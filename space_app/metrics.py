@@ -87,6 +87,9 @@ class Metrics:
             "route",
         )
         self._in_flight = self._gauge("http_requests_in_flight", "Requests being answered now.")
+        self._held = self._gauge(
+            "http_held_bytes", "Memory of requests being received and answered; see docs/api.md."
+        )
 
     def _work(self) -> None:
         self._texts = self._counter("texts", "Texts that were embedded.")
@@ -125,6 +128,10 @@ class Metrics:
     def watch(self, state: Callable[[], State]) -> None:
         """Tell of this service's queue and cache too, as they are when somebody looks."""
         self._registry.register(_Watched(state))
+
+    def watch_memory(self, held: Callable[[], int]) -> None:
+        """Tell of what requests hold of the budget."""
+        self._held.set_function(held)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """All of it, in the format that an Accept header asks for, and its content type."""

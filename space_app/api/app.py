@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from space_app.api import description, docs, errors
+from space_app.api import budget, description, docs, errors
 from space_app.api.cors import Cors
 from space_app.api.observing import Observing
 from space_app.api.paths import OneSlash
@@ -78,10 +78,18 @@ def create_app(
         cl100k=settings.cl100k_file is not None,
     )
     Routes(service, settings, cpu or {}, metrics).add_to(app)
+    memory = _budget(settings, service.manifest.dimensions)
+    metrics.watch_memory(lambda: memory.held)
     # The last one added is the outermost: whatever another one answers is seen too.
+    app.add_middleware(budget.Leasing, budget=memory)
     app.add_middleware(OneSlash)
     if settings.cors_origins:
         app.add_middleware(Cors, origins=settings.cors_origins)
     app.add_middleware(Observing, metrics=metrics, tracing=tracing)
     app.include_router(docs.router())
     return app
+
+
+def _budget(settings: Settings, dimensions: int) -> budget.Budget:
+    largest = settings.max_payload_bytes + settings.max_inputs * dimensions * 4
+    return budget.Budget(max(budget.LEAST, 4 * largest), keys=len(settings.api_keys))

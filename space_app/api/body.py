@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from space_app.core.errors import Abandoned, NotJson, PayloadTooLarge, TooSlow
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from typing import Any
 
     from starlette.requests import Request
@@ -31,23 +31,31 @@ _ALTOGETHER = 300.0
 
 
 async def read(
-    request: Request, *, limit: int, pause: float = _PAUSE, altogether: float = _ALTOGETHER
+    request: Request,
+    *,
+    limit: int,
+    take: Callable[[int], None],
+    pause: float = _PAUSE,
+    altogether: float = _ALTOGETHER,
 ) -> bytes:
-    """The whole body.
+    """Return the whole body; `take` is told of its size before it is kept.
 
     Raises:
         NotJson: its header says that it is something else.
         PayloadTooLarge: it is, or by its Content-Length would be, longer than `limit` bytes.
         TooSlow: it pauses for too long, or takes too long altogether.
         Abandoned: the client left while it was sending.
+        Overloaded: `take` has no room for it.
     """
     _check_type(request)
     too_large = PayloadTooLarge(
         f"The request is larger than {limit // 1024**2} MB: send fewer texts at a time."
     )
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
+    length = int(declared) if declared.isdecimal() else 0
+    if length > limit:
         raise too_large
+    take(length)
     body = bytearray()
     clock = asyncio.get_running_loop().time
     last = clock() + altogether
@@ -57,6 +65,8 @@ async def read(
                 body += chunk
                 if len(body) > limit:
                     raise too_large
+                if not length:
+                    take(len(chunk))
                 deadline.reschedule(min(clock() + pause, last))
     except ClientDisconnect as error:
         raise _gone() from error

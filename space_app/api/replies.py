@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 import orjson
 from fastapi import Response
 
+from space_app.core.errors import InvalidRequest
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from starlette.types import Receive, Scope, Send
 
@@ -28,6 +31,13 @@ _MAX_IN_HEADER = 200
 
 _SLICE_NUMBERS = 16_384
 """Written in one go: about a third of a millisecond."""
+
+_SLICE_TOKENS = 500
+_PART = 64 * 1024
+"""Bytes of tokens that are sent in one go, at least."""
+
+MAX_TOKENS = 1_000_000
+"""In one reply: a character is several tokens where a vocabulary does not know it."""
 
 _JSON = "application/json"
 
@@ -54,11 +64,48 @@ def similarity(result: Embeddings, manifest: Manifest) -> Response:
     return Response(_floats(scores), headers=_headers(result, manifest), media_type=_JSON)
 
 
-def tokens(found: Sequence[Sequence[Token]]) -> Response:
-    """The reply to POST /tokenize."""
-    return Response(
-        orjson.dumps([[token._asdict() for token in text] for text in found]), media_type=_JSON
-    )
+def tokens(written: list[bytes]) -> Response:
+    """The reply to POST /tokenize, of what `written_tokens` made."""
+    if len(written) == 1:
+        return Response(written[0], media_type=_JSON)
+    return _Sliced(iter(written), headers={})
+
+
+def written_tokens(
+    texts: Iterable[Iterable[Token]], *, take: Callable[[int], None]
+) -> list[bytes]:
+    """The tokens of texts as JSON, in parts, each told to `take` when it is made. In any thread.
+
+    Raises:
+        InvalidRequest: there are too many of them.
+        Whatever `take` raises.
+    """
+    parts: list[bytes] = []
+    part = bytearray(b"[")
+    room = MAX_TOKENS
+
+    def cut(least: int) -> None:
+        if len(part) >= least:
+            take(len(part))
+            parts.append(bytes(part))
+            part.clear()
+
+    for index, text in enumerate(texts):
+        part += b",[" if index else b"["
+        left, comma = iter(text), b""
+        while some := list(islice(left, _SLICE_TOKENS)):
+            if (room := room - len(some)) < 0:
+                raise InvalidRequest(
+                    f"The texts have more than {MAX_TOKENS} tokens. Send them in several requests."
+                )
+            part += comma + orjson.dumps([token._asdict() for token in some])[1:-1]
+            comma = b","
+            cut(_PART)
+        part += b"]"
+        cut(_PART)
+    part += b"]"
+    cut(0)
+    return parts
 
 
 def openai(result: Embeddings, manifest: Manifest, *, as_base64: bool) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from space_app.api import body, description, page, replies
+from space_app.api.budget import SMALL, lease_of
 from space_app.api.cl100k import Vocabulary
 from space_app.api.errors import answer_as_tei
 from space_app.api.keys import Keys
@@ -28,10 +30,6 @@ if TYPE_CHECKING:
 
     Asked = TypeVar("Asked")
     Handler = Callable[[Request], Awaitable[Response]]
-
-_SMALL_BODY = 64 * 1024
-"""Bytes that are parsed at once; larger ones are, off the event loop."""
-
 
 class Routes:
     """Handlers over one service.
@@ -54,6 +52,7 @@ class Routes:
         self._keys = Keys(settings.api_keys)
         vocabulary = Vocabulary.load(settings.cl100k_file) if settings.cl100k_file else None
         self._parser = Parser(max_inputs=settings.max_inputs, vocabulary=vocabulary)
+        self._parsing = asyncio.Lock()
         self._page = page.render(service.manifest, api_key_required=bool(self._keys))
 
     def add_to(self, app: FastAPI) -> None:
@@ -118,8 +117,9 @@ class Routes:
             tupled(asked.inputs),
             role_of(asked.prompt_name),
             special=asked.add_special_tokens is not False,
+            write=partial(replies.written_tokens, take=lease_of(request).take),
         )
-        return await run_in_threadpool(replies.tokens, await body.while_connected(request, work))
+        return replies.tokens(await body.while_connected(request, work))
 
     async def embeddings(self, request: Request) -> Response:
         """Embed as OpenAI's API does; input_type or the model's suffix name a query."""
@@ -197,12 +197,17 @@ class Routes:
         return page.reply(self._page)
 
     async def _parsed(self, parse: Callable[[bytes], Asked], request: Request) -> Asked:
-        content = await body.read(request, limit=self._settings.max_payload_bytes)
-        if len(content) <= _SMALL_BODY:
+        content = await body.read(
+            request, limit=self._settings.max_payload_bytes, take=lease_of(request).take
+        )
+        if len(content) <= SMALL:
             return parse(content)
-        return await run_in_threadpool(parse, content)
+        # Off the event loop, and one after the other: a small request waits for one at most.
+        async with self._parsing:
+            return await run_in_threadpool(parse, content)
 
     async def _embedded(self, request: Request, asked: EmbedRequest) -> Embeddings:
+        lease_of(request).take(len(asked.texts) * self._service.manifest.dimensions * 4)
         result = await body.while_connected(request, self._service.embed(asked))
         note_embeddings(request, result)
         return result
@@ -211,7 +216,9 @@ class Routes:
         """The same, for who has a key; without the framework's dependencies, which take longer."""
 
         async def guarded(request: Request) -> Response:
-            request.state.key_name = self._keys.require(request)
+            request.state.key_name = name = self._keys.require(request)
+            if request.method == "POST":
+                lease_of(request).key = name
             return await handler(request)
 
         guarded.__name__, guarded.__doc__ = handler.__name__, handler.__doc__

@@ -17,7 +17,7 @@ from space_app.core.types import Shape, Side
 from space_app.cpu_features import describe_cpu
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from space_app.core.manifest import Compiled
@@ -97,7 +97,7 @@ class OpenVinoEmbedder:
         """As Embedder.encode."""
         return self._reader.read(texts, side)
 
-    def tokenise(self, text: str, *, special: bool) -> list[Token]:
+    def tokenise(self, text: str, *, special: bool) -> Iterable[Token]:
         """As Embedder.tokenise."""
         return self._reader.tokens(text, special=special)
 

@@ -16,7 +16,7 @@ from space_app.core.errors import ArtefactError
 from space_app.core.types import Encoded, Shape, Side
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from sentence_transformers import SentenceTransformer
@@ -56,7 +56,7 @@ class TorchEmbedder:
             return self._reader.read(texts, side)
         return [self._encode(text) for text in texts]
 
-    def tokenise(self, text: str, *, special: bool) -> list[Token]:
+    def tokenise(self, text: str, *, special: bool) -> Iterable[Token]:
         """As Embedder.tokenise."""
         return self._reader.tokens(text, special=special)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from space_app.core.types import Matrix
 
 _DIGEST = 16
+_PIECE = 64 * 1024
 _OVERHEAD = 400
 """Bytes of an entry besides its vector: what Python keeps of it."""
 
@@ -86,8 +87,9 @@ class Cache:
     def key(self, text: str, side: Side = Side.RIGHT) -> bytes:
         """What a text is known by, its instruction before it."""
         digest = self._start[side].copy()
-        # Half a surrogate pair is a text too.
-        digest.update(text.encode("utf-8", "surrogatepass"))
+        # In pieces: others run in between. Half a surrogate pair is a text too.
+        for start in range(0, len(text), _PIECE):
+            digest.update(text[start : start + _PIECE].encode("utf-8", "surrogatepass"))
         return digest.digest()
 
     def find(self, keys: Sequence[bytes]) -> list[Known | None]:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from space_app.core.cache import Cache
 from space_app.core.computing import Computing
@@ -28,7 +28,7 @@ from space_app.core.scheduler import INTERACTIVE_TEXTS
 from space_app.core.types import Phase, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from space_app.core.cache import CacheState
     from space_app.core.computing import Soundness
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from space_app.core.observer import Observer
     from space_app.core.scheduler import Load, Step
     from space_app.core.types import Embedder, Embeddings, EmbedRequest, Matrix, Token
+
+T = TypeVar("T")
 
 MAX_WAIT = 30.0
 CACHE_BYTES = 16 * 1024 * 1024
@@ -69,7 +71,8 @@ class Service:
     """Embeds texts, of all requests together, off the event loop.
 
     Cancelling the task that awaits `embed` drops what is not computed yet. Texts are tokenised in
-    two threads, one of which is for small requests; a single short one at once.
+    two threads, one of which is for small requests; a single short one at once. A third one is for
+    requests for the tokens themselves.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class Service:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._small_reader = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
         self._bulk_reader = ThreadPoolExecutor(1, thread_name_prefix="tokenise-bulk")
+        self._token_reader = ThreadPoolExecutor(1, thread_name_prefix="tokenise-uncut")
         self._computing = Computing(embedder, deliver=self._computed, fail=self._failed)
 
     @property
@@ -133,6 +137,7 @@ class Service:
         self._computing.close()
         self._small_reader.shutdown(cancel_futures=True)
         self._bulk_reader.shutdown(cancel_futures=True)
+        self._token_reader.shutdown(cancel_futures=True)
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         """Embed the texts, each with its role's instruction before it.
@@ -170,9 +175,17 @@ class Service:
             del self._pending[number]
 
     async def tokenise(
-        self, texts: tuple[str, ...], role: Role | None, *, special: bool
-    ) -> list[list[Token]]:
-        """All tokens of each text, the role's instruction before it; nothing is cut.
+        self,
+        texts: tuple[str, ...],
+        role: Role | None,
+        *,
+        special: bool,
+        write: Callable[[Iterator[Iterable[Token]]], T],
+    ) -> T:
+        """What `write` makes of all tokens of each text, the role's instruction before it.
+
+        Nothing is cut. `write` is called in a thread, one request after the other, and gets tokens
+        one at a time: half a million of them would be a lot of memory.
 
         Raises:
             EmptyInput, TooManyInputs, InvalidRequest: the request cannot be answered.
@@ -192,8 +205,10 @@ class Service:
         self._characters += characters
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self._bulk_reader,
-                lambda: [self._embedder.tokenise(instruction + t, special=special) for t in texts],
+                self._token_reader,
+                lambda: write(
+                    self._embedder.tokenise(instruction + text, special=special) for text in texts
+                ),
             )
         finally:
             self._characters -= characters

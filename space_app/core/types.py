@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -151,7 +151,7 @@ class Embedder(Protocol):
     def encode(self, texts: Sequence[str], side: Side = Side.RIGHT) -> list[Encoded]:
         """Read texts, instructions already before them. Blocks; several threads may call it."""
 
-    def tokenise(self, text: str, *, special: bool) -> list[Token]:
+    def tokenise(self, text: str, *, special: bool) -> Iterable[Token]:
         """All tokens of a text, uncut; with the special ones or without. Blocks likewise."""
 
     def embed(self, step: Sequence[Sequence[Encoded]]) -> Matrix:
