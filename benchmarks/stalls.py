@@ -2,9 +2,8 @@
 
     python benchmarks/stalls.py MODEL_DIR [--seconds 5] [--only WORD]
 
-One client sends a short query after the other. Beside it, a neighbour sends one kind of request over
-and over: first a legitimate bulk of 2,048 texts, then bodies that are legal but expensive to read.
-Prints the short query's latencies for each kind, and its slowest one as a multiple of the slowest
+One client sends one short query after the other. Beside it, a neighbour sends one kind of request
+over and over: first a legitimate bulk of 2,048 texts, then bodies that are expensive to read. Prints the short query's latencies for each kind, and its slowest one as a multiple of the slowest
 beside the bulk. Exits 1 when a multiple is above 10.
 """
 
@@ -150,7 +149,9 @@ def _kinds() -> tuple[Kind, ...]:
         Kind("one text of 10 MB", lambda: _texts(_string(b"word ", LIMIT // 5 - 3), 1)),
         Kind("one CJK text of 10 MB", lambda: _texts(_string("語".encode(), LIMIT // 3 - 3), 1)),
         Kind("one escaped text of 10 MB", lambda: _texts(_string(b"\\u8a9e", LIMIT // 6 - 3), 1)),
-        Kind("one text of 10 MB of backslashes", lambda: _texts(_string(b"\\\\", LIMIT // 2 - 3), 1)),
+        Kind(
+            "one text of 10 MB of backslashes", lambda: _texts(_string(b"\\\\", LIMIT // 2 - 3), 1)
+        ),
         Kind("one text of 10 MB with one emoji", _one_emoji),
         Kind("2,048 texts of 4.8 kB", lambda: _texts(_string(b"word ", 980), 2048)),
         Kind("2,048 CJK texts of 4.8 kB", lambda: _texts(_string("語".encode(), 1600), 2048)),
@@ -207,7 +208,9 @@ def _request(path: str, body: bytes) -> bytes:
 
 
 def _with_headers(number: int) -> bytes:
-    return b"POST /embed HTTP/1.1\r\nHost: x\r\n" + b"a:b\r\n" * number + b"Content-Length: 0\r\n\r\n"
+    return (
+        b"POST /embed HTTP/1.1\r\nHost: x\r\n" + b"a:b\r\n" * number + b"Content-Length: 0\r\n\r\n"
+    )
 
 
 def _small_chunks() -> bytes:

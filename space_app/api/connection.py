@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from space_app.api import errors
+from space_app.api.unread import Unread
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,6 +25,9 @@ _HEAD_SECONDS = 20.0
 _REFUSED_BODY_SECONDS = 10.0
 """For a client that sends its whole body before it reads the refusal."""
 
+_UNREAD_SECONDS = 10.0
+"""Between two checks whether a client reads its answer."""
+
 
 class Connection(HttpToolsProtocol):
     """One client's requests, one after another."""
@@ -31,7 +35,9 @@ class Connection(HttpToolsProtocol):
     max_head = _MAX_HEAD
     head_seconds = _HEAD_SECONDS
     refused_body_seconds = _REFUSED_BODY_SECONDS
+    unread_seconds = _UNREAD_SECONDS
 
+    _unread: Unread
     _head: int | None = 0
     """Bytes of the head that is being received, None while none is."""
     _timer: asyncio.TimerHandle | None = None
@@ -42,10 +48,12 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called by asyncio."""
         super().connection_made(transport)
+        self._unread = Unread(transport, self.loop, seconds=self.unread_seconds)
         self._end_after(self.head_seconds, HTTPStatus.REQUEST_TIMEOUT)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
+        self._unread.end()
         self._go_on()
         super().connection_lost(exc)
 
@@ -76,7 +84,7 @@ class Connection(HttpToolsProtocol):
             return
         self._body_ended = False
         super().on_headers_complete()
-        patient = _Patient(self.transport, self.hang_up)
+        patient = _Patient(self.transport, self.hang_up, self._unread)
         self.cycle.transport = cast("asyncio.Transport", patient)
 
     def on_body(self, body: bytes) -> None:
@@ -139,9 +147,15 @@ class Connection(HttpToolsProtocol):
 class _Patient:
     """The transport of one answer, which is closed in another way; all else is its own."""
 
-    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]):
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None], unread: Unread):
         self._transport = transport
+        self._unread = unread
         self.close = close
+
+    def write(self, data: bytes) -> None:
+        """Called by uvicorn."""
+        self._unread.written += len(data)
+        self._transport.write(data)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

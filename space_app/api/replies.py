@@ -71,9 +71,7 @@ def tokens(written: list[bytes]) -> Response:
     return _Sliced(iter(written), headers={})
 
 
-def written_tokens(
-    texts: Iterable[Iterable[Token]], *, take: Callable[[int], None]
-) -> list[bytes]:
+def written_tokens(texts: Iterable[Iterable[Token]], *, take: Callable[[int], None]) -> list[bytes]:
     """The tokens of texts as JSON, in parts, each told to `take` when it is made. In any thread.
 
     Raises:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Asked = TypeVar("Asked")
     Handler = Callable[[Request], Awaitable[Response]]
 
+
 class Routes:
     """Handlers over one service.
 

@@ -90,7 +90,9 @@ def test_a_slow_sender(gaps: list[float], altogether: float, status: int) -> Non
 
     async def read(request: Request) -> Response:
         try:
-            await body.read(request, limit=LIMIT, pause=0.5, altogether=altogether)
+            await body.read(
+                request, limit=LIMIT, take=lambda _: None, pause=0.5, altogether=altogether
+            )
         except TooSlow:
             return Response(status_code=408)
         return Response()

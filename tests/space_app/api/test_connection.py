@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from fakes.asgi_server import serving
 from fakes.embedder import FakeEmbedder, fake_manifest
+from waiting import wait_until
 
 from space_app.api.app import create_app
 from space_app.api.connection import Connection
@@ -29,6 +30,13 @@ class Hasty(Connection):
 
     head_seconds = 0.2
     refused_body_seconds = 0.2
+    unread_seconds = 0.2
+
+
+class Checking(Connection):
+    """Checks once a second whether its client reads."""
+
+    unread_seconds = 1.0
 
 
 @pytest.fixture(name="patient")
@@ -204,3 +212,47 @@ def test_a_body_that_goes_on_after_its_refusal(hasty: str) -> None:
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             send_for_ever(client, chunk)
     assert embeds(hasty)
+
+
+TOKENS = b'{"inputs":"' + b"x " * 200_000 + b'"}'
+UNREAD = (
+    b"POST /tokenize HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b"
+    % (len(TOKENS), TOKENS)
+)
+"""It is answered with twelve megabytes, more than the kernel takes."""
+
+
+def test_a_reply_that_nobody_reads_is_given_up(hasty: str) -> None:
+    """The connection is reset, and what the reply took of memory is free again."""
+    with connected(hasty) as client:
+        client.sendall(UNREAD)
+        wait_until(lambda: not holds(hasty, 0))
+        wait_until(lambda: holds(hasty, 0))
+        with pytest.raises(ConnectionResetError):
+            while client.recv(65536):
+                pass
+
+
+def test_a_slow_reader_gets_its_reply(tmp_path: Path) -> None:
+    """Who reads a little in each second gets all of it, however long that takes."""
+    with _serving(tmp_path, Checking) as url, connected(url) as client:
+        client.sendall(UNREAD)
+        received = client.recv(65536)
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            received += client.recv(16_384)
+            time.sleep(0.05)
+        while more := client.recv(1 << 20):
+            received += more
+
+    assert received.endswith(b"0\r\n\r\n")
+
+
+def holds(url: str, size: int) -> bool:
+    """Whether requests hold so many bytes."""
+    with connected(url) as client:
+        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        received = b""
+        while more := client.recv(65536):
+            received += more
+    return b"\nembedding_http_held_bytes %.1f\n" % size in received

@@ -21,6 +21,37 @@ def test_bodies_of_lists_are_refused_before_they_are_parsed(parser: Parser, item
         parser.openai(b'{"input":[' + item * MANY)
 
 
+@pytest.mark.parametrize(
+    ("extra", "kind"),
+    [
+        (b"{%b}" % b",".join(b'"%d":1' % n for n in range(21_000)), "strings"),
+        (b"{%b}" % b",".join([b'"same":1'] * 21_000), "strings"),
+        (b"[%b]" % b",".join([b'"x"'] * 21_000), "strings"),
+        (b"[%b]" % b",".join([b"0"] * 1_001_000), "values"),
+    ],
+    ids=["keys", "the same key", "strings", "numbers"],
+)
+def test_bodies_of_many_values_are_refused_before_they_are_parsed(
+    parser: Parser, extra: bytes, kind: str
+) -> None:
+    """Nobody else is answered while they are made into objects; that they never end is not seen."""
+    with pytest.raises(TooManyInputs, match=kind):
+        parser.openai(b'{"input":"x","extra":%b' % extra)
+
+
+def test_an_extension_of_somebody_else_may_be_long(parser: Parser) -> None:
+    """What is refused is far beyond what a request needs."""
+    extra = b",".join(b'"%d"' % n for n in range(19_000))
+
+    assert parser.openai(b'{"input":"x","extra":[%b]}' % extra).input == "x"
+
+
+def test_hundreds_of_thousands_of_token_numbers_are_told_what_they_are(parser: Parser) -> None:
+    """LangChain sends that many at once, and its user needs the one line that helps."""
+    with pytest.raises(TokensNotText):
+        parser.openai(b'{"input":[[%b]]}' % b",".join([b"12345"] * 300_000))
+
+
 @pytest.mark.parametrize("text", [b"[{" * MANY, b'\\"[{' * MANY, b"\\\\", b'\\\\\\"['])
 def test_brackets_in_texts_are_text(parser: Parser, text: bytes) -> None:
     """Code has many of them."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -93,7 +95,7 @@ def test_the_end_of_an_endless_text(reader: Reader) -> None:
 def test_tokens_with_their_places(reader: Reader) -> None:
     """Places count bytes of UTF-8, as TEI's do, and the text there is the token's."""
     text = "Zürich is 🙂 fine"
-    found = reader.tokens(text, special=True)
+    found = list(reader.tokens(text, special=True))
     plain = [token for token in found if not token.special]
 
     assert (found[0].text, found[-1].text) == ("[CLS]", "[SEP]")
@@ -106,11 +108,24 @@ def test_tokens_with_their_places(reader: Reader) -> None:
 def test_all_tokens_are_told(reader: Reader) -> None:
     """They are those that are read, but not cut; special ones only where they are wanted."""
     text = "word " * 300
-    found = reader.tokens(text, special=True)
+    found = list(reader.tokens(text, special=True))
 
     assert len(found) == 302
     assert [token.id for token in found[:255]] == reader.read([text])[0].tokens.tolist()[:-1]
-    assert len(reader.tokens(text, special=False)) == 300
+    assert len(list(reader.tokens(text, special=False))) == 300
+
+
+def test_others_run_while_a_long_text_is_tokenised(reader: Reader) -> None:
+    """The tokenizer takes a second for it, without Python's lock."""
+    tokens = iter(reader.tokens("語" * 200_000, special=False))
+    reading = threading.Thread(target=next, args=(tokens,))
+    turns = 0
+    reading.start()
+    while reading.is_alive():
+        time.sleep(0.001)
+        turns += 1
+
+    assert turns > 20
 
 
 def test_an_endless_text_is_cut_before_it_is_tokenised(reader: Reader) -> None:

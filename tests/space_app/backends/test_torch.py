@@ -63,7 +63,7 @@ def test_what_is_cut_off_is_counted(embedder: TorchEmbedder) -> None:
 
 def test_tokens(embedder: TorchEmbedder) -> None:
     """All of a text's tokens are told, uncut."""
-    found = embedder.tokenise("word " * 400, special=True)
+    found = list(embedder.tokenise("word " * 400, special=True))
 
     assert len(found) == 402
     assert (found[0].text, found[1].text, found[1].start) == ("[CLS]", "word", 0)
