@@ -117,6 +117,12 @@ class HubUnreachable(OpsError):
     """Nobody answers at the Hub's address."""
 
 
+class NotAHub(HubUnreachable):
+    """Something answers at the Hub's address, but not as a Hub does."""
+
+    exit_code = Exit.UNHEALTHY
+
+
 class Conflict(OpsError):
     """Somebody else changed the Space meanwhile, or owns its name."""
 

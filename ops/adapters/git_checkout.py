@@ -2,43 +2,56 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from git import GitCommandNotFound, InvalidGitRepositoryError, NoSuchPathError, Repo
+from ops.child_environment import child_environment
 
 _TOOLKIT = Path(__file__).resolve().parents[2]
-_MISSING = (InvalidGitRepositoryError, NoSuchPathError, GitCommandNotFound)
+_LIMIT = 60
+"""Seconds; a checkout may lie on a slow disk."""
 
 
 def source_commit(checkout: Path = _TOOLKIT) -> str | None:
     """The toolkit's commit, with "+changes" when its checkout differs; None outside a checkout."""
-    try:
-        with Repo(checkout) as repo:
-            if not repo.head.is_valid():
-                return None
-            return repo.head.commit.hexsha + ("+changes" if repo.is_dirty() else "")
-    except _MISSING:
+    if top_folder(checkout) != checkout.resolve():
         return None
+    commit = _git(checkout, "rev-parse", "--verify", "HEAD")
+    changed = _git(checkout, "status", "--porcelain", "--untracked-files=no")
+    return f"{commit}+changes" if commit and changed else commit
 
 
 def top_folder(folder: Path) -> Path | None:
     """The checkout that a folder is in; None when it is in none."""
-    try:
-        with Repo(folder, search_parent_directories=True) as repo:
-            return Path(repo.working_dir)
-    except _MISSING:
-        return None
+    found = _git(folder, "rev-parse", "--show-toplevel")
+    return Path(found) if found else None
 
 
 def github_name(checkout: Path = _TOOLKIT) -> str | None:
     """OWNER/NAME of the GitHub repository that a checkout's origin is; never its credentials."""
-    try:
-        with Repo(checkout) as repo:
-            address = next((remote.url for remote in repo.remotes if remote.name == "origin"), "")
-    except _MISSING:
+    if top_folder(checkout) != checkout.resolve():
         return None
+    address = _git(checkout, "config", "--get", "remote.origin.url") or ""
     # scp's form, git@github.com:owner/name, as a URL.
     url = urlsplit(address if "://" in address else "ssh://" + address.replace(":", "/", 1))
     name = url.path.strip("/").removesuffix(".git")
     return name if url.hostname == "github.com" and name.count("/") == 1 else None
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git says of a folder; None where it fails or is not installed."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), "-c", "core.fsmonitor=false", *arguments],
+            env=child_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            timeout=_LIMIT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,9 +1,9 @@
 """Runs git for us, with a token that it is told in its environment and nowhere else.
 
-git asks a program for the password, which prints it from the environment: it is in no argument, no
-address and no file. Nothing of the user's own git counts, so no credential helper keeps the token,
-no hook sees it, and no rewritten address leads it elsewhere. Proxies and certificates of the
-environment do count, as they do for every other request of ours.
+A credential helper prints the token from the environment, and git asks that helper for one origin
+only. Nothing of the user's own git counts, so no other helper keeps the token, no hook sees it, and
+no rewritten address or redirect leads it elsewhere. Proxies and certificates of the environment do
+count, as they do for every other request of ours.
 """
 
 from __future__ import annotations
@@ -11,35 +11,43 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+import subprocess
 from dataclasses import dataclass, field
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
-from git import Git
-
-from ops.errors import ConfigError, OpsError
+from ops.child_environment import child_environment
+from ops.errors import ConfigError, OpsError, TimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 _USER, _TOKEN = "OPS_GIT_USER", "OPS_GIT_TOKEN"
-_ASKPASS = f"""#!/bin/sh
-case "$1" in
-  Username*) printf '%s\\n' "${_USER}" ;;
-  *) printf '%s\\n' "${_TOKEN}" ;;
-esac
+_HELPER = f"""#!/bin/sh
+test "$1" = get && printf 'username=%s\\npassword=%s\\n' "${_USER}" "${_TOKEN}"
 """
 _KEPT = ("GIT_SSL_", "GIT_PROXY_SSL_", "GIT_EXEC_PATH")
 _CONFIG = {
     "credential.helper": "",
     "gc.auto": "0",
-    # Else git waits for ever where nothing comes any more.
-    "http.lowSpeedLimit": "1",
+    # Else git asks the next address for whatever it asked the Hub for.
+    "http.followRedirects": "false",
+    # Else git waits for ever where nothing comes any more, or next to nothing.
+    "http.lowSpeedLimit": "1000",
     "http.lowSpeedTime": "60",
 }
 _HIDDEN = "***"
 _TAIL_LINES = 20
+_TAIL_BYTES = 64 * 1024
+
+_LIMIT = 3600.0
+"""Seconds for a command."""
+_LARGEST_FILE = 64 * 1024**3
+"""Bytes: more is no file of a Space. git has no limit of its own on what it fetches."""
+_LARGEST_OUTPUT = 256 * 1024**2
+_BLOCK = 512
+"""What `ulimit -f` counts in (POSIX)."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class Done:
 
 @dataclass(frozen=True)
 class GitProcess:
-    """git for one user with one token.
+    """git for one user with one token, which is for one origin.
 
     `home` is a private folder, which is all the home that its commands have.
     `config` is git's configuration and `variables` more of its environment, for each of them.
@@ -67,6 +75,7 @@ class GitProcess:
     home: Path
     user: str
     token: str | None = field(repr=False)
+    origin: str
     config: Mapping[str, str]
     variables: Mapping[str, str] = field(default_factory=dict)
 
@@ -75,8 +84,8 @@ class GitProcess:
             raise ConfigError(
                 "git is not installed.", next_step="Install git: https://git-scm.com."
             )
-        self._askpass.write_text(_ASKPASS, encoding="utf-8")
-        self._askpass.chmod(0o700)
+        self._helper.write_text(_HELPER, encoding="utf-8")
+        self._helper.chmod(0o700)
 
     def run(self, *arguments: str, stdin: bytes = b"", at: Path | None = None) -> str:
         """What a command writes that needs no Hub; raises OpsError when it fails."""
@@ -99,49 +108,62 @@ class GitProcess:
         """A command to its end, whichever; only one that is `online` is told the token.
 
         It runs in the folder `at`, by default the private one.
+
+        Raises:
+            TimedOut: it does not come to an end.
         """
         environment = self._environment()
         if online and self.token is not None:
             environment |= {_USER: self.user, _TOKEN: self.token}
-        # GitPython adds to its own process' environment and takes nothing away.
-        unset = (word for name in _foreign() - environment.keys() for word in ("-u", name))
-        with TemporaryFile() as given:
+        limited = f'ulimit -f {_LARGEST_FILE // _BLOCK} && exec git "$@"'
+        with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
             given.write(stdin)
             given.seek(0)
-            started = Git(at or self.home).execute(
-                ["env", *unset, "git", *arguments],
-                istream=given,
-                as_process=True,
+            with subprocess.Popen(
+                ["sh", "-c", limited, "git", *arguments],
+                cwd=at or self.home,
                 env=environment,
-            )
-            assert started.proc is not None  # noqa: S101 -- it has not ended yet
-            with started.proc as process:
+                stdin=given,
+                stdout=out,
+                stderr=err,
+            ) as process:
                 try:
-                    out, err = process.communicate()
-                except BaseException:
+                    process.wait(_LIMIT)
+                except BaseException as error:
                     process.terminate()
                     process.wait()
-                    raise
-        return Done(process.returncode, self._redacted(out), self._redacted(err))
+                    if not isinstance(error, subprocess.TimeoutExpired):
+                        raise
+                    raise TimedOut(
+                        f"git {arguments[0]} did not end within {_LIMIT / 60:.0f} minutes.",
+                        cause="The connection is slow, or the server goes on sending.",
+                        next_step="Run the command again.",
+                    ) from error
+            return Done(
+                process.returncode,
+                self._redacted(_whole(out, arguments[0])),
+                self._redacted(_end_of(err)),
+            )
 
     @property
-    def _askpass(self) -> Path:
-        return self.home / "askpass"
+    def _helper(self) -> Path:
+        return self.home / "credential-helper"
 
     def _environment(self) -> dict[str, str]:
-        config = {**_CONFIG, **self.config}
+        config = {**_CONFIG, f"credential.{self.origin}.helper": str(self._helper), **self.config}
         pairs = [
             (f"GIT_CONFIG_{part}_{number}", word)
             for number, pair in enumerate(config.items())
             for part, word in zip(("KEY", "VALUE"), pair, strict=True)
         ]
         return {
+            **child_environment(network=True),
+            **{name: value for name, value in os.environ.items() if name.startswith(_KEPT)},
             "HOME": str(self.home),
             "XDG_CONFIG_HOME": str(self.home),
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_COUNT": str(len(config)),
             **dict(pairs),
-            "GIT_ASKPASS": str(self._askpass),
             "GIT_TERMINAL_PROMPT": "0",
             **self.variables,
         }
@@ -155,6 +177,20 @@ class GitProcess:
         return text
 
 
-def _foreign() -> set[str]:
-    """Variables meant for another git, such as the one whose hook we are."""
-    return {n for n in os.environ if n.startswith("GIT_") and not n.startswith(_KEPT)}
+def _whole(out: IO[bytes], command: str) -> bytes:
+    """What a command wrote; raises OpsError when that is too much to be right."""
+    out.seek(0)
+    content = out.read(_LARGEST_OUTPUT + 1)
+    if len(content) > _LARGEST_OUTPUT:
+        raise OpsError(
+            f"git {command} wrote more than {_LARGEST_OUTPUT} bytes.",
+            cause="The repository has a file or a list of refs that is too large.",
+            next_step="Look at the Space's files on its page.",
+        )
+    return content
+
+
+def _end_of(err: IO[bytes]) -> bytes:
+    err.seek(0, os.SEEK_END)
+    err.seek(max(err.tell() - _TAIL_BYTES, 0))
+    return err.read()

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ops.adapters.git_index import given_to_lfs, has_lfs, stage
 from ops.adapters.git_process import GitProcess
@@ -231,12 +232,17 @@ class _GaveUp(NoAnswer):
 def _remote(
     hub: Hub, repo_id: str, retries: Retries | None, variables: Mapping[str, str] | None = None
 ) -> Iterator[_Remote]:
-    """The repository, and a private folder for git as long as it is used."""
-    url = address(hub.endpoint, repo_id)
+    """The repository, and a private folder for git as long as it is used.
+
+    The Hub redirects an old name to a new one, and git follows no redirect: so it is asked first.
+    """
+    space = hub.space(repo_id)
+    url = address(hub.endpoint, space.repo_id if space is not None else repo_id)
     # Else a repository's own .lfsconfig could have git-lfs show the token to another host.
     config = {"lfs.url": f"{url}.git/info/lfs"}
     with TemporaryDirectory(prefix="ops-git-") as home:
-        git = GitProcess(Path(home), GIT_USER, hub.token, config, variables or {})
+        origin = urlsplit(hub.endpoint)._replace(path="", query="", fragment="").geturl()
+        git = GitProcess(Path(home), GIT_USER, hub.token, origin, config, variables or {})
         yield _Remote(hub, repo_id, url, git, retries or Retries())
 
 

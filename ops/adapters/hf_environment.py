@@ -8,10 +8,14 @@ import httpx2
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, OIDCError
 
-from ops.adapters.hf_errors import TOKENS_PAGE, unreachable
-from ops.adapters.retries import use_one_try
+from ops.adapters.hf_client import configure
+from ops.adapters.hf_errors import TOKENS_PAGE, hub_errors, reading_errors
 from ops.errors import ConfigError, NotAllowed, OpsError
+from ops.http_client import within
 from ops.redaction import hide
+
+_LIMIT = 60.0
+"""Seconds for the exchange."""
 
 
 def stored_token() -> str | None:
@@ -24,10 +28,25 @@ def stored_token() -> str | None:
         NotAllowed: the exchange was refused, the job has no identity, or it is no token.
         HubUnreachable: nobody answered it.
     """
-    use_one_try()
+    configure()
     doing = "exchange the job's identity for a token"
+    with hub_errors(doing, huggingface_hub.constants.ENDPOINT):
+        token = _token(doing)
+    hide(token)
+    # No header can carry such a one, which would be an error of the client's innards.
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise NotAllowed(
+            "The Hugging Face token has characters in it that no token has.",
+            cause="What HF_TOKEN or `hf auth login` has is not the token alone.",
+            next_step=f"Copy it once more from {TOKENS_PAGE}, or make another there.",
+        )
+    return token
+
+
+def _token(doing: str) -> str | None:
     try:
-        token = huggingface_hub.get_token()
+        with reading_errors(doing, huggingface_hub.constants.ENDPOINT):
+            return within(_LIMIT, _readable_token)
     except OIDCError as error:
         raise NotAllowed(
             f"Could not {doing}: the job has none.",
@@ -45,17 +64,14 @@ def stored_token() -> str | None:
             cause="HF_OIDC_RESOURCE names a repository that does not trust this job.",
             next_step="Add the workflow under Trusted Publishers in the Space's settings.",
         ) from error
-    except httpx2.TransportError as error:
-        raise unreachable(doing, default_endpoint(), error) from error
-    hide(token)
-    # No header can carry such a one, which would be an error of the client's innards.
-    if token is not None and not (token.isascii() and token.isprintable()):
-        raise NotAllowed(
-            "The Hugging Face token has characters in it that no token has.",
-            cause="What HF_TOKEN or `hf auth login` has is not the token alone.",
-            next_step=f"Copy it once more from {TOKENS_PAGE}, or make another there.",
-        )
-    return token
+
+
+def _readable_token() -> str | None:
+    """The library's; a file that is no text has none that a header could carry."""
+    try:
+        return huggingface_hub.get_token()
+    except UnicodeDecodeError:
+        return "\ufffd"
 
 
 def default_endpoint() -> str:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import functools
-import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import httpx2
 from huggingface_hub.errors import (
     HfHubHTTPError,
+    HFValidationError,
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 
-from ops.errors import Conflict, HubUnreachable, NotAllowed, OpsError
+from ops.errors import Conflict, HubUnreachable, NotAHub, NotAllowed, OpsError
+from ops.http_client import AnswerRefused, OutOfTime, Redirected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 TOKENS_PAGE = "https://huggingface.co/settings/tokens"
+
+_MISREAD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+            httpx2.InvalidURL)  # fmt: skip
+"""What the client library raises when an answer is something else than it reads."""
+
+_MOST_SAID = 500
+"""Characters of what the Hub says of a refusal."""
 
 
 class NoRepositoryError(OpsError):
@@ -57,14 +65,50 @@ def hub_errors(doing: str, endpoint: str) -> Iterator[None]:
         ) from error
     except HfHubHTTPError as error:
         raise _refusal(doing, error) from error
+    except Redirected as error:
+        raise NotAHub(
+            f"Could not {doing}: {endpoint} redirected it to another address, {error}.",
+            cause="HF_ENDPOINT isn't the Hub's own address, or a login page answers. "
+            "Nothing was sent to the other address.",
+            next_step="Set HF_ENDPOINT to the Hub's own address, then run it again.",
+        ) from error
+    except tuple(_STRANGE) as error:
+        raise not_a_hub(doing, endpoint, _STRANGE[type(error)] or str(error)) from error
     except httpx2.TransportError as error:
         raise unreachable(doing, endpoint, error) from error
-    except json.JSONDecodeError as error:
-        raise HubUnreachable(
-            f"Could not {doing}: what {endpoint} answered is nothing that a Hub says.",
-            cause="HF_ENDPOINT names something else, or a proxy or a login page answers.",
-            next_step=f"Look at what {endpoint} shows in a browser, then try again.",
-        ) from error
+
+
+_STRANGE: dict[type[Exception], str] = {
+    AnswerRefused: "",
+    OutOfTime: "its answer took too long",
+    httpx2.DecodingError: "its answer can't be unpacked",
+    httpx2.SSEError: "what it sent isn't a log",
+    httpx2.TooManyRedirects: "it redirects in a circle",
+}
+"""What a Hub does not do, in words; "" where the error says it itself."""
+
+
+@contextmanager
+def reading_errors(doing: str, endpoint: str) -> Iterator[None]:
+    """Translates what the client library raises when it cannot read an answer.
+
+    Only for code that reads answers and does nothing else, as any mistake would look like that.
+    """
+    try:
+        yield
+    except (HfHubHTTPError, HFValidationError):
+        raise
+    except _MISREAD as error:
+        raise not_a_hub(doing, endpoint, "it answered something else") from error
+
+
+def not_a_hub(doing: str, endpoint: str, why: str) -> NotAHub:
+    """Something answered, but no Hub."""
+    return NotAHub(
+        f"Could not {doing}: {endpoint} did not answer like a Hugging Face Hub ({why}).",
+        cause="HF_ENDPOINT names something else, or a proxy or a login page answers.",
+        next_step=f"Look at what {endpoint} shows in a browser, then try again.",
+    )
 
 
 def unreachable(doing: str, endpoint: str, error: httpx2.TransportError) -> HubUnreachable:
@@ -78,7 +122,7 @@ def unreachable(doing: str, endpoint: str, error: httpx2.TransportError) -> HubU
 
 def _refusal(doing: str, error: HfHubHTTPError) -> OpsError:
     status = error.response.status_code
-    said = error.server_message or ""
+    said = (error.server_message or "")[:_MOST_SAID]
     message = f"Could not {doing}: the Hub answered {status}" + (f" ({said})." if said else ".")
     if kind := _BY_STATUS.get(status):
         return kind(message)

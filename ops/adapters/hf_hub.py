@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,19 +17,24 @@ import huggingface_hub
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils._http import hf_raise_for_status
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass
 
 from ops.adapters.hang_up import HangUp
 from ops.adapters.hf_account import Account, account_of
+from ops.adapters.hf_client import configure, keep_at_home
 from ops.adapters.hf_errors import (
     NoFileError,
     NoRepositoryError,
     NoRevisionError,
     hub_errors,
+    reading_errors,
 )
-from ops.adapters.hf_log import QUIET, SILENT, lines_so_far, lines_to_come
-from ops.adapters.retries import Retries, use_one_try
+from ops.adapters.hf_log import LOG_SO_FAR, QUIET, SILENT, lines_so_far, lines_to_come
+from ops.adapters.retries import Retries
 from ops.config import FREE_HARDWARE
 from ops.errors import ConfigError, Conflict
+from ops.http_client import ENDLESS, MIB, Limits, within
 from ops.redaction import hide
 
 if TYPE_CHECKING:
@@ -45,6 +49,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LIBRARY = "embedding-space"
+
+_LIMIT = 120.0
+"""Seconds for all that one question takes, each try of it."""
+_SLOW_UPLOAD = 100_000
+"""Bytes that an upload may need a second for."""
+_FILE = Limits(size=64 * MIB)
+_NAMED = TypeAdapter(dict[str, str])
 
 GIT_USER = "hf_user"
 """Who git says it is beside a token; the Hub goes by the token (its client's `_git_credential`)."""
@@ -72,8 +83,8 @@ class SpaceState:
 class Refs:
     """Names of a repository's tags and branches, each with the commit that it names."""
 
-    tags: Mapping[str, str]
-    branches: Mapping[str, str]
+    tags: dict[str, str]
+    branches: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -94,10 +105,11 @@ class Hub:
     """One endpoint seen with one token; without a token, as a stranger sees it."""
 
     def __init__(self, endpoint: str, token: str | None, *, retries: Retries | None = None):
-        use_one_try()
+        configure()
         self.endpoint = endpoint.rstrip("/")
         self.token = token
         hide(token)
+        keep_at_home(token, endpoint)
         self._retries = retries or Retries()
         self._api = HfApi(endpoint=self.endpoint, token=token or False, library_name=_LIBRARY)
 
@@ -106,8 +118,9 @@ class Hub:
 
     def account(self) -> Account:
         """Whose token this is; raises NotAllowed for one that the Hub does not know."""
-        who = dict(self._ask("ask who the token belongs to", self._api.whoami))
-        return account_of(who)
+        return self._ask(
+            "ask who the token belongs to", lambda: account_of(dict(self._api.whoami()))
+        )
 
     def full_name(self, repo_id: str) -> str:
         """`owner/name`; a name alone is one of the token's owner, who is asked for then only."""
@@ -115,16 +128,20 @@ class Hub:
 
     def space(self, repo_id: str) -> SpaceState | None:
         """The Space, or None when there is none that this token may see."""
+
+        def look() -> SpaceState:
+            info = self._api.space_info(repo_id)
+            return SpaceState(
+                repo_id=info.id,
+                commit=info.sha or "",
+                private=bool(info.private),
+                url=_origin(info.host, info.subdomain),
+            )
+
         try:
-            info = self._ask(f"look at {repo_id}", lambda: self._api.space_info(repo_id))
+            return self._ask(f"look at {repo_id}", look)
         except NoRepositoryError:
             return None
-        return SpaceState(
-            repo_id=info.id,
-            commit=info.sha or "",
-            private=bool(info.private),
-            url=_origin(info.host, info.subdomain),
-        )
 
     def create_space(
         self,
@@ -166,30 +183,34 @@ class Hub:
         Raises:
             ConfigError: there is no such model or revision, or this token may not see it.
         """
+
+        def look() -> ModelState:
+            info = self._api.model_info(model_id, revision=revision)
+            licence = info.card_data.get("license") if info.card_data is not None else None
+            return ModelState(info.sha or "", _licence(licence))
+
         try:
-            info = self._ask(
-                f"look at the model {model_id}",
-                lambda: self._api.model_info(model_id, revision=revision),
-            )
+            return self._ask(f"look at the model {model_id}", look)
         except (NoRepositoryError, NoRevisionError) as error:
             raise ConfigError(
                 f"{self.endpoint} has no model {model_id} at revision {revision}.",
                 cause="The id or the revision is misspelt, or the model is private.",
                 next_step="Correct model.id or model.revision in space.toml.",
             ) from error
-        licence = info.card_data.get("license") if info.card_data is not None else None
-        return ModelState(str(info.sha), _licence(licence))
 
     def flavours(self) -> dict[str, float | None]:
         """Name -> dollars an hour of each hardware that a Space may ask for; None if not told."""
-        listed = self._ask("list the hardware", self._api.list_spaces_hardware)
         per_hour = {"minute": 60, "hour": 1}
-        return {
-            flavour.name: flavour.unit_cost_usd * per_hour[flavour.unit_label]
-            if flavour.unit_label in per_hour
-            else None
-            for flavour in listed
-        }
+
+        def listed() -> dict[str, float | None]:
+            return {
+                str(flavour.name): float(flavour.unit_cost_usd) * per_hour[flavour.unit_label]
+                if flavour.unit_label in per_hour
+                else None
+                for flavour in self._api.list_spaces_hardware()
+            }
+
+        return self._ask("list the hardware", listed)
 
     def time(self) -> datetime | None:
         """The Hub's clock, by the Date of an answer; None for a Hub that does not tell it."""
@@ -203,11 +224,12 @@ class Hub:
 
     def commit_messages(self, repo_id: str) -> tuple[str, ...]:
         """Title and description of the Space's commits, the newest first."""
-        commits = self._ask(
-            f"list the commits of {repo_id}",
-            lambda: self._api.list_repo_commits(repo_id, repo_type="space"),
-        )
-        return tuple(f"{commit.title}\n{commit.message}" for commit in commits)
+
+        def listed() -> tuple[str, ...]:
+            commits = self._api.list_repo_commits(repo_id, repo_type="space")
+            return tuple(f"{commit.title}\n{commit.message}" for commit in commits)
+
+        return self._ask(f"list the commits of {repo_id}", listed)
 
     def files(self, repo_id: str, revision: str) -> dict[str, str]:
         """Path -> git blob id of every file at a revision."""
@@ -216,11 +238,13 @@ class Hub:
             entries = self._api.list_repo_tree(
                 repo_id, repo_type="space", revision=revision, recursive=True
             )
-            return {
-                entry.path: entry.blob_id
-                for entry in entries
-                if isinstance(entry, huggingface_hub.hf_api.RepoFile)
-            }
+            return _NAMED.validate_python(
+                {
+                    entry.path: entry.blob_id
+                    for entry in entries
+                    if isinstance(entry, huggingface_hub.hf_api.RepoFile)
+                }
+            )
 
         return self._ask(f"list the files of {repo_id}", listed)
 
@@ -241,7 +265,9 @@ class Hub:
         )
 
         def read() -> bytes:
-            reply = huggingface_hub.get_session().get(url, headers=self._headers())
+            reply = huggingface_hub.get_session().get(
+                url, headers=self._headers(), extensions=_FILE.extensions()
+            )
             hf_raise_for_status(reply)
             return reply.content
 
@@ -288,7 +314,7 @@ class Hub:
 
         doing = f"commit to {repo_id}"
         try:
-            return self._do(doing, push, pushed)
+            return self._do(doing, push, pushed, size=sum(map(len, add.values())))
         except Conflict:
             # What came first may be our own commit, whose reply was lost.
             if (ours := self._ask(doing, pushed)) is not None:
@@ -315,24 +341,21 @@ class Hub:
 
     def runtime(self, repo_id: str) -> Runtime:
         """What the Space is doing now."""
-        return _runtime(
-            self._ask(
-                f"ask for the stage of {repo_id}", lambda: self._api.get_space_runtime(repo_id)
-            )
+        return self._ask(
+            f"ask for the stage of {repo_id}",
+            lambda: _runtime(self._api.get_space_runtime(repo_id)),
         )
 
     def restart(self, repo_id: str, *, factory: bool = False) -> Runtime:
         """Start the Space again, also a paused one; `factory` builds it anew without any cache."""
-        return _runtime(
-            self._do(
-                f"restart {repo_id}",
-                lambda: self._api.restart_space(repo_id, factory_reboot=factory),
-            )
+        return self._do(
+            f"restart {repo_id}",
+            lambda: _runtime(self._api.restart_space(repo_id, factory_reboot=factory)),
         )
 
     def pause(self, repo_id: str) -> Runtime:
         """Stop the Space until it is restarted."""
-        return _runtime(self._do(f"pause {repo_id}", lambda: self._api.pause_space(repo_id)))
+        return self._do(f"pause {repo_id}", lambda: _runtime(self._api.pause_space(repo_id)))
 
     def delete_space(self, repo_id: str) -> None:
         """Remove the Space with all that is in it, for ever."""
@@ -374,28 +397,29 @@ class Hub:
             # A compressed stream comes late.
             headers={**self._headers(), "Accept-Encoding": "identity"},
             timeout=httpx2.Timeout(60, connect=20, read=SILENT if follow else QUIET),
+            extensions=(ENDLESS if follow else LOG_SO_FAR).extensions(),
         )
 
         def opened() -> httpx2.Response:
             response = http.send(request, stream=True)
-            if not response.is_success:
-                response.read()
-                hf_raise_for_status(response)
+            hf_raise_for_status(response)
             return response
 
         with (
             hub_errors(f"read the logs of {repo_id}", self.endpoint),
-            closing(self._retries.read(opened)) as response,
+            closing(self._retries.read(lambda: within(_LIMIT, opened))) as response,
             (hang_up or HangUp()).reading(response),
         ):
             yield lines_to_come(response) if follow else lines_so_far(response)
 
     def variables(self, repo_id: str) -> dict[str, str]:
         """Name -> value of the Space's variables."""
-        found = self._ask(
-            f"read the variables of {repo_id}", lambda: self._api.get_space_variables(repo_id)
-        )
-        return {name: variable.value for name, variable in found.items()}
+
+        def read() -> dict[str, str]:
+            found = self._api.get_space_variables(repo_id)
+            return _NAMED.validate_python({name: v.value for name, v in found.items()})
+
+        return self._ask(f"read the variables of {repo_id}", read)
 
     def set_variable(self, repo_id: str, name: str, value: str) -> None:
         """Set a variable; the app restarts."""
@@ -424,13 +448,14 @@ class Hub:
 
     def secret_times(self, repo_id: str) -> dict[str, str | None]:
         """Name -> when it was set, in ISO 8601, of the Space's secrets."""
-        found = self._ask(
-            f"list the secrets of {repo_id}", lambda: self._api.get_space_secrets(repo_id)
-        )
-        return {
-            name: secret.updated_at.isoformat() if secret.updated_at is not None else None
-            for name, secret in found.items()
-        }
+
+        def listed() -> dict[str, str | None]:
+            return {
+                name: secret.updated_at.isoformat() if secret.updated_at is not None else None
+                for name, secret in self._api.get_space_secrets(repo_id).items()
+            }
+
+        return self._ask(f"list the secrets of {repo_id}", listed)
 
     def set_secret(self, repo_id: str, name: str, value: str) -> None:
         """Set a secret; the app restarts."""
@@ -484,14 +509,15 @@ class Hub:
 
     def refs(self, repo_id: str) -> Refs:
         """The Space's tags and branches."""
-        refs = self._ask(
-            f"list the tags of {repo_id}",
-            lambda: self._api.list_repo_refs(repo_id, repo_type="space"),
-        )
-        return Refs(
-            tags={tag.name: tag.target_commit for tag in refs.tags},
-            branches={branch.name: branch.target_commit for branch in refs.branches},
-        )
+
+        def listed() -> Refs:
+            refs = self._api.list_repo_refs(repo_id, repo_type="space")
+            return Refs(
+                tags={tag.name: tag.target_commit for tag in refs.tags},
+                branches={branch.name: branch.target_commit for branch in refs.branches},
+            )
+
+        return self._ask(f"list the tags of {repo_id}", listed)
 
     def tags(self, repo_id: str) -> Mapping[str, str]:
         """Tag -> the commit it names."""
@@ -532,23 +558,37 @@ class Hub:
     def _ask(self, doing: str, ask: Callable[[], T]) -> T:
         """A request that changes nothing, tried again where that may help."""
         with hub_errors(doing, self.endpoint):
-            return self._retries.read(ask)
+            return self._retries.read(self._limited(doing, ask))
 
     def _do(
-        self, doing: str, do: Callable[[], T], landed: Callable[[], T | None] = lambda: None
+        self,
+        doing: str,
+        do: Callable[[], T],
+        landed: Callable[[], T | None] = lambda: None,
+        *,
+        size: int = 0,
     ) -> T:
-        """A request that changes something.
+        """A request that changes something, and sends `size` bytes for it.
 
         Where its reply was lost, `landed` looks whether it was done all the same. Without one it
         is such that doing it twice is as good as once.
         """
         with hub_errors(doing, self.endpoint):
-            return self._retries.write(do, landed)
+            return self._retries.write(self._limited(doing, do, size), self._limited(doing, landed))
+
+    def _limited(self, doing: str, ask: Callable[[], T], size: int = 0) -> Callable[[], T]:
+        """The same within a time limit, and raising OpsError for what is no Hub's answer."""
+
+        def asked() -> T:
+            with reading_errors(doing, self.endpoint):
+                return within(_LIMIT + size / _SLOW_UPLOAD, ask)
+
+        return asked
 
 
 def _runtime(told: SpaceRuntime) -> Runtime:
     return Runtime(
-        stage=str(told.stage),
+        stage=told.stage,
         commit=told.raw.get("sha"),
         hardware=told.requested_hardware or told.hardware,
         sleep_time=told.sleep_time,

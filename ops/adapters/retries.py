@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx2
-import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils._http import hf_raise_for_status, parse_ratelimit_headers
+from huggingface_hub.utils._http import parse_ratelimit_headers
+
+from ops.adapters.hf_client import SERVER_ERRORS, TOO_MANY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
-
-_TIMEOUT = httpx2.Timeout(60, connect=20)
-_TOO_MANY = 429
-_SERVER_ERRORS = frozenset({500, 502, 503, 504})
 
 
 class NoAnswer(Exception):
@@ -27,35 +24,6 @@ class NoAnswer(Exception):
 
 _Failure = HfHubHTTPError | httpx2.TransportError | NoAnswer
 _FAILURES = (HfHubHTTPError, httpx2.TransportError, NoAnswer)
-
-
-class RequestLost(httpx2.TransportError):
-    """A request that nobody answered; says in what way."""
-
-
-class OneTry(httpx2.Client):
-    """What the client library shall send its requests by: each goes out once.
-
-    By itself the library tries some of them again, within each try of `Retries`: for 23 seconds or
-    as long as Retry-After says, with lines of its own on stderr. What it does so for comes from
-    here as errors that it passes on.
-    """
-
-    def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        """As any client; raises for what may be tried again."""
-        try:
-            response = super().send(request, **options)
-        except httpx2.TransportError as error:
-            raise RequestLost(type(error).__name__) from error
-        if response.status_code in _SERVER_ERRORS | {_TOO_MANY}:
-            response.read()
-            hf_raise_for_status(response)
-        return response
-
-
-def use_one_try() -> None:
-    """Have the library send by it, and not wait for ever: its own client has no time limit."""
-    huggingface_hub.set_client_factory(lambda: OneTry(follow_redirects=True, timeout=_TIMEOUT))
 
 
 @dataclass(frozen=True)
@@ -107,7 +75,7 @@ class Retries:
         if not isinstance(error, HfHubHTTPError):
             return doubling
         status = error.response.status_code
-        if status not in _SERVER_ERRORS | {_TOO_MANY}:
+        if status not in SERVER_ERRORS | {TOO_MANY}:
             return None
         asked = _asked_wait(error.response.headers)
         if asked is None:
@@ -117,7 +85,7 @@ class Retries:
 
 def _undecided(error: _Failure) -> bool:
     """Whether what was asked for may have been done all the same."""
-    return not isinstance(error, HfHubHTTPError) or error.response.status_code != _TOO_MANY
+    return not isinstance(error, HfHubHTTPError) or error.response.status_code != TOO_MANY
 
 
 def _reason(error: _Failure) -> str:

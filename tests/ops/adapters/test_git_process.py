@@ -11,20 +11,22 @@ import psutil
 import pytest
 from fakes.processes import wait_until_ended
 
+from ops.adapters import git_process
 from ops.adapters.git_process import GitProcess
-from ops.errors import ConfigError, OpsError
+from ops.errors import ConfigError, OpsError, TimedOut
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 TOKEN = "hf_of_this_test"
+HUB = "http://127.0.0.1:8123"
 SHELL = ("-c", "alias.sh=!sh", "sh", "-c")
 
 
 @pytest.fixture(name="git")
 def _git(tmp_path: Path) -> GitProcess:
     """One for a user with a token."""
-    return GitProcess(tmp_path, "somebody", TOKEN, {"test.key": "a value"})
+    return GitProcess(tmp_path, "somebody", TOKEN, HUB, {"test.key": "a value"})
 
 
 def test_what_a_command_is_told(
@@ -42,11 +44,60 @@ def test_what_a_command_is_told(
     assert "GIT_SSL_CAINFO=/certificates\n" in told
 
 
-def test_the_token_is_told_when_it_is_needed(git: GitProcess) -> None:
-    """What asks for a name or a password gets them, and only online."""
-    ask = '$GIT_ASKPASS "Username for x"; $GIT_ASKPASS "Password for x" | tr a-z A-Z'
-    assert git.attempt(*SHELL, ask, online=True).out == f"somebody\n{TOKEN.upper()}\n"
-    assert git.attempt(*SHELL, ask).out == "\n\n"
+def test_the_token_is_told_to_its_hub(git: GitProcess) -> None:
+    """Git asks for a name and a password and gets them, and only online."""
+    asked = f"url={HUB}/spaces/me/app\n\n".encode()
+    told = git.attempt("credential", "fill", stdin=asked, online=True)
+    assert told.status == 0
+    assert "username=somebody\npassword=***\n" in told.out
+    assert "password=\n" in git.attempt("credential", "fill", stdin=asked).out
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8124/spaces/me/app",
+        "http://127.0.0.1/",
+        "http://127.0.0.1:81234/",
+        "https://127.0.0.1:8123/",
+        "http://127.0.0.1:8123.example.org/",
+        "http://somebody@127.0.0.1:8123@example.org/",
+        "http://localhost:8123/",
+    ],
+)
+def test_the_token_is_told_to_nobody_else(git: GitProcess, url: str) -> None:
+    """Another port, scheme or host, whatever is like it, gets no answer."""
+    told = git.attempt("credential", "fill", stdin=f"url={url}\n\n".encode(), online=True)
+    assert told.status != 0
+    assert "password" not in told.out
+
+
+def test_no_variable_of_ours_reaches_git_but_what_it_needs(
+    git: GitProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tokens and keys of this environment stay here; proxies and certificates do not."""
+    for name in ("HF_TOKEN", "EMBED_API_KEY", "AWS_SECRET_ACCESS_KEY", "GIT_ASKPASS", "ANYTHING"):
+        monkeypatch.setenv(name, "of this environment")
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    told = git.attempt(*SHELL, "env", online=True).out
+    assert "of this environment" not in told
+    assert "https_proxy=http://proxy:3128\n" in told
+
+
+def test_a_command_without_an_end(git: GitProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ended after a while, and that is told."""
+    monkeypatch.setattr(git_process, "_LIMIT", 0.2)
+    with pytest.raises(TimedOut, match="did not end"):
+        git.attempt(*SHELL, "exec sleep 1000")
+
+
+def test_output_without_an_end(git: GitProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more of it is read, or kept, than any sound command writes."""
+    monkeypatch.setattr(git_process, "_LARGEST_OUTPUT", 1000)
+    with pytest.raises(OpsError, match="wrote more than 1000 bytes"):
+        git.attempt(*SHELL, "head -c 1001 /dev/zero")
+    monkeypatch.setattr(git_process, "_LARGEST_FILE", 512 * 100)
+    assert git.attempt(*SHELL, "exec cat /dev/zero >&2").status != 0
 
 
 def test_the_token_is_taken_out_of_what_is_said(git: GitProcess) -> None:
@@ -87,4 +138,4 @@ def test_git_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """That is said as such."""
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(ConfigError, match="git is not installed"):
-        GitProcess(tmp_path, "somebody", TOKEN, {})
+        GitProcess(tmp_path, "somebody", TOKEN, HUB, {})

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fakes.git import WatchedGit
 from fakes.runner import FakeRunner
+from fakes.stranger import asking_for_a_password, forwarding, redirect, stranger
 from git_user import git_environment
 from hub_world import CARD, OTHER, READ, SPACE, WRITE, hub_world
 
@@ -26,6 +27,7 @@ from ops.hub.fault_text import parse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from fakes.stranger import Asked
     from hub_world import World
 
     from ops.adapters.git_space import WorkingCopy
@@ -523,6 +525,56 @@ def test_the_token_is_in_an_environment_only(
     watched = [path for path in files_with(secrets, tmp_path) if path.suffix != ".environment"]
     hub = world.hub.data
     assert [path for path in watched if not path.is_relative_to(hub)] == []
+
+
+@pytest.mark.usefixtures("lfs")
+@pytest.mark.parametrize("status", ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"])
+@pytest.mark.parametrize(
+    "part", ["/info/refs", "/git-upload-pack", "/git-receive-pack", "/objects/batch", "/_lfs/"]
+)
+def test_git_is_led_to_nobody_else(world: World, tmp_path: Path, part: str, status: str) -> None:
+    """Whatever the Hub redirects to another origin that asks for a password: that gets no token."""
+    world.push({"large.bin": os.urandom(20) + b"\0"})
+    with stranger(asking_for_a_password) as thief:
+
+        def answer(asked: Asked) -> bytes:
+            if part in asked.path:
+                return redirect(thief.origin + asked.path, status)
+            return forwarding(world.hub.endpoint, instead=hub.origin)(asked)
+
+        with stranger(answer) as hub:
+            retries = Retries(tries=1)
+            with suppress(OpsError):
+                git_space.clone(hub.origin, WRITE, SPACE, tmp_path / "copy", retries=retries)
+            with suppress(OpsError):
+                git_space.commit(
+                    hub.origin, WRITE, SPACE,
+                    add={"new.bin": os.urandom(20) + b"\0"}, delete=[], title="t", description="",
+                    parent=main(world), author=ME, retries=retries,
+                )  # fmt: skip
+    assert any(part in asked.path for asked in hub.asked)
+    for secret in (WRITE, encoded(WRITE)):
+        assert secret not in thief.everything
+    world.push({}, delete=("large.bin",))
+
+
+def test_a_space_that_was_renamed(world: World, tmp_path: Path) -> None:
+    """It is found under its old name, though git follows no redirect."""
+    world.api.move_repo(SPACE, "me/renamed", repo_type="space")
+    try:
+        made = commit(world, parent=str(world.api.space_info("me/renamed").sha))
+        assert copy(world, tmp_path / "copy").commit == made
+    finally:
+        world.api.move_repo("me/renamed", SPACE, repo_type="space")
+
+
+def test_git_gets_no_other_secret(world: World, git: WatchedGit, monkeypatch: Any) -> None:
+    """Keys and tokens in the environment of `ops` are in that of no git."""
+    for name in ("HF_TOKEN", "EMBED_API_KEYS", "GITHUB_TOKEN"):
+        monkeypatch.setenv(name, "only-for-ops")
+    commit(world)
+    assert git.calls
+    assert not any("only-for-ops" in call.environment for call in git.calls)
 
 
 @contextmanager
