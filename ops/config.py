@@ -23,6 +23,7 @@ _KNOWN_MODELS: dict[str, dict[str, str]] = {
         # FlagOpen/FlagEmbedding, research/baai_general_embedding/README.md: queries only, the
         # trailing space included.
         "query_instruction": _BGE_QUERY_INSTRUCTION,
+        "document_instruction": "",
     },
 }
 """What is filled in for a model that names no revision or instruction of its own."""
@@ -184,8 +185,14 @@ class Model(_Section):
         description="Arithmetic of the vectors; a safer one is taken where a model needs it. "
         "torch has fp32 only.",
     )
-    query_instruction: str = Field("", description="Put before queries, and only before queries.")
-    document_instruction: str = Field("", description="Put before documents.")
+    query_instruction: str | None = Field(
+        None,
+        description="Put before queries, and only before queries; by default the model's own prompt "
+        'for them. `""` is none.',
+    )
+    document_instruction: str | None = Field(
+        None, description="Put before documents; by default the model's own prompt for them."
+    )
     max_length: Annotated[int, Field(ge=8, le=8192)] | None = Field(
         None, description="Longest input in tokens, at most what the model takes."
     )

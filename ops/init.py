@@ -25,7 +25,7 @@ hardware = "cpu-basic"     # 2 vCPU, 16 GB
 [model]
 id = "BAAI/bge-base-en-v1.5"
 # revision = "…"           # branch, tag or commit; a build pins the commit that it names then
-# query_instruction = "…"  # put before queries; known for bge-base-en-v1.5
+# query_instruction = "…"  # put before queries; by default the model's own prompt
 
 [server]
 max_payload_mb = 10

@@ -26,7 +26,8 @@ from space_app.model_file import ModelSpec, Precision
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from space_app.core.exported import Exported
+    from space_app.core.exported import Exported, Reading
+    from space_app.core.types import Embedder
 
 _LIBRARIES = (
     "nncf",
@@ -89,6 +90,7 @@ def export(spec: ModelSpec, out: Path) -> Manifest:
         for arithmetic in dict.fromkeys(("fp32", made.arithmetic)):
             embedder = backends.load(folder, made, threads=_CHECK_THREADS, arithmetic=arithmetic)
             made = canaries.with_exported(embedder, made)
+        _require_same_tokens(embedder, exported.readings)
         _say(f"Lowest cosine {canaries.check(embedder, made):.6f}")
         manifest.write(made, folder)
     return made
@@ -126,10 +128,11 @@ def _manifest(spec: ModelSpec, revision: str | None, exported: Exported, folder:
         precision=exported.precision,
         arithmetic=exported.arithmetic,
         pooling=exported.pooling,
-        query_instruction=spec.query_instruction,
-        document_instruction=spec.document_instruction,
+        query_instruction=exported.instructions.query,
+        document_instruction=exported.instructions.document,
         dimensions=exported.dimensions,
         max_length=exported.max_length,
+        padding_token=exported.padding_token,
         libraries={name: version(name) for name in _LIBRARIES},
         quality=exported.quality,
         refused=exported.refused,
@@ -138,6 +141,18 @@ def _manifest(spec: ModelSpec, revision: str | None, exported: Exported, folder:
         fingerprint="none yet",
     )
     return unsigned.model_copy(update={"fingerprint": fingerprint(folder, unsigned.decisions)})
+
+
+def _require_same_tokens(embedder: Embedder, readings: Sequence[Reading]) -> None:
+    """What the server reads of a text is what sentence-transformers reads of it."""
+    read = embedder.encode([reading.text for reading in readings])
+    for reading, found in zip(readings, read, strict=True):
+        if tuple(found.tokens.tolist()) != reading.tokens:
+            raise ExportError(
+                f"The server would read other tokens of {reading.text[:80]!r} than the model does.",
+                cause="The model's tokenizer has a setting that is lost when it is saved.",
+                next_step="Use another model, or the other backend.",
+            )
 
 
 def _require_ours(out: Path) -> None:

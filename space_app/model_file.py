@@ -16,7 +16,10 @@ Precision = Literal["int8", "bf16", "fp32"]
 
 
 class ModelSpec(BaseModel):
-    """The keys of model.toml. `id` is a model on the Hub, or a local folder's path."""
+    """The keys of model.toml. `id` is a model on the Hub, or a local folder's path.
+
+    An instruction that is left out is the model's own prompt; an empty one is none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -24,8 +27,8 @@ class ModelSpec(BaseModel):
     revision: Annotated[str, Field(min_length=1)] = "main"
     backend: Literal["openvino", "torch"] = "openvino"
     precision: Precision = "int8"
-    query_instruction: str = ""
-    document_instruction: str = ""
+    query_instruction: str | None = None
+    document_instruction: str | None = None
     max_length: Annotated[int, Field(ge=8)] | None = None
 
     @model_validator(mode="before")
@@ -49,10 +52,10 @@ def read(path: Path) -> ModelSpec:
         return ModelSpec.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ExportError(f"{path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ExportError(f"{path} is not valid TOML: {error}.") from error
     except ValidationError as error:
         raise _not_right(str(path), error) from error
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of an endless number
+        raise ExportError(f"{path} is not valid TOML: {error}.") from error
 
 
 def with_precision(spec: ModelSpec, precision: Precision) -> ModelSpec:

@@ -61,13 +61,14 @@ def _openvino(folder: Path, manifest: Manifest, threads: int, arithmetic: str) -
         arithmetic=arithmetic,
         threads=threads,
         kept=manifest.compiled,
+        padding=manifest.padding_token,
     )
 
 
-def _torch(folder: Path, _: Manifest, threads: int, _arithmetic: str) -> Embedder:
+def _torch(folder: Path, manifest: Manifest, threads: int, _arithmetic: str) -> Embedder:
     from space_app.backends.torch import TorchEmbedder  # noqa: PLC0415 -- seconds to import
 
-    return TorchEmbedder.load(folder, threads=threads)
+    return TorchEmbedder.load(folder, max_length=manifest.max_length, threads=threads)
 
 
 def _openvino_export(source: Path, spec: ModelSpec, folder: Path, say: Say) -> Exported:

@@ -48,6 +48,7 @@ class OpenVinoEmbedder:
         *,
         max_length: int,
         arithmetic: str,
+        padding: int | None = None,
     ):
         self._weights: Path | None = None
         """The file to let go of after the first step, in which weights are laid out anew."""
@@ -57,7 +58,9 @@ class OpenVinoEmbedder:
         self._request = compiled.create_infer_request()
         self._reader = reader
         self._tables = tables
-        self._packs = [Pack(shape, texts_in(shape, STEP_TEXTS)) for shape in self.step_shapes]
+        self._packs = [
+            Pack(shape, texts_in(shape, STEP_TEXTS), padding) for shape in self.step_shapes
+        ]
 
     @classmethod
     def load(
@@ -68,8 +71,12 @@ class OpenVinoEmbedder:
         arithmetic: str,
         threads: int,
         kept: Compiled | None = None,
+        padding: int | None = None,
     ) -> Self:
-        """Load an artefact's graph and tokenizer; raises ArtefactError."""
+        """Load an artefact's graph and tokenizer; raises ArtefactError.
+
+        `padding` is the token that takes no position, where the model has such a one.
+        """
         reader = Reader.load(folder, max_length)
         try:
             tables = Tables.read(folder / FILE_NAME)
@@ -89,7 +96,14 @@ class OpenVinoEmbedder:
                 next_step="Export the model again.",
             )
         computed = "bf16" if told["INFERENCE_PRECISION_HINT"] == "bf16" else "fp32"
-        embedder = cls(compiled, reader, tables, max_length=max_length, arithmetic=computed)
+        embedder = cls(
+            compiled,
+            reader,
+            tables,
+            max_length=max_length,
+            arithmetic=computed,
+            padding=padding,
+        )
         embedder._weights = (folder / FILE_NAME).with_suffix(".bin")
         return embedder
 

@@ -16,11 +16,17 @@ import torch
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from tokenizers import Tokenizer
 
-from space_app.backends import compiled, openvino, reading, reference
+from space_app.backends import compiled, model_settings, openvino, reading, reference
 from space_app.backends.openvino import OpenVinoEmbedder
 from space_app.backends.outliers import split_outliers
 from space_app.backends.pack import Pack
-from space_app.backends.packed_graph import ARCHITECTURES, POOLINGS, ByteRows, PackedGraph
+from space_app.backends.packed_graph import (
+    ARCHITECTURES,
+    POOLINGS,
+    ByteRows,
+    PackedGraph,
+    padding_token,
+)
 from space_app.backends.reading import Reader
 from space_app.core import canaries
 from space_app.core.agreement import agreement
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from space_app.backends import Say
+    from space_app.core.exported import Instructions
     from space_app.core.types import Matrix
     from space_app.model_file import ModelSpec
 
@@ -47,6 +54,7 @@ _ARITHMETIC = {"int8": "mixed", "bf16": "bf16", "fp32": "fp32"}
 """Beside int8 products bf16 makes attention twice as fast on CPUs with AMX, is equal to fp32 on
 others that have it, and ten times slower on those that have AVX-512 without it."""
 
+_CHAINS = ([Transformer, Pooling], [Transformer, Pooling, Normalize])
 _TEXTS = Path(__file__).parents[1] / "texts"
 _THREADS = 1
 
@@ -61,17 +69,20 @@ def export(source: Path, spec: ModelSpec, folder: Path, say: Say) -> Exported:
     _send_nothing()
     say(f"Loading {spec.id}")
     model = reference.load_model(source)
-    pooling = reference.pooling(model, spec)
+    model_settings.require_known(model, source, spec)
+    instructions = model_settings.instructions(model, spec, say)
+    pooling = reference.pooling(model, spec, instructions)
     _require_convertible(model, pooling, spec)
-    max_length = reference.limit(model, spec)
+    max_length = reference.limit(model, spec, say)
     _save_tokenizer(model, folder, spec)
-    checked = reference.canaries(model, spec)
-    texts = _with_instructions(spec, _read("verification")) + [each.text for each in checked]
+    checked = reference.canaries(model, instructions)
+    texts = _with(instructions, _read("verification")) + [each.text for each in checked]
+    calibration = Reader.load(folder, max_length).read(_with(instructions, _read("calibration")))
     say(f"Computing the reference vectors of {len(texts)} texts")
     wanted = reference.vectors(model, texts)
     refused: list[Refused] = []
     for precision in _LADDER[_LADDER.index(spec.precision) :]:
-        _make(model, pooling, precision, _calibration(spec, folder, max_length), folder, say)
+        _make(model, pooling, precision, calibration, folder, say)
         quality = _measured(folder, precision, max_length, texts, wanted)
         say(
             f"{precision}: cosine to the reference {quality.cosine_mean:.4f} in the mean, "
@@ -82,9 +93,12 @@ def export(source: Path, spec: ModelSpec, folder: Path, say: Say) -> Exported:
                 precision=precision,
                 arithmetic=_ARITHMETIC[precision],
                 pooling=pooling,
+                instructions=instructions,
                 max_length=max_length,
+                padding_token=padding_token(model),
                 dimensions=wanted.shape[1],
                 canaries=checked,
+                readings=reference.readings(model, instructions),
                 quality=quality,
                 refused=tuple(refused),
                 compiled=compiled.keep(
@@ -110,7 +124,7 @@ def _require_convertible(model: SentenceTransformer, pooling: str, spec: ModelSp
     config = getattr(getattr(model[0], "model", None), "config", None)
     kind = getattr(config, "model_type", "unknown")
     found = None
-    if not all(isinstance(module, Transformer | Pooling | Normalize) for module in model):
+    if [type(module) for module in model] not in _CHAINS:
         found = f"It is made of {reference.made_of(model)}"
     elif kind not in ARCHITECTURES or getattr(config, "is_decoder", False):
         found = f"Its architecture is {kind}, known are {', '.join(ARCHITECTURES)}"
@@ -143,16 +157,12 @@ def _read(name: str) -> list[str]:
     return (_TEXTS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
 
 
-def _with_instructions(spec: ModelSpec, texts: Sequence[str]) -> list[str]:
+def _with(instructions: Instructions, texts: Sequence[str]) -> list[str]:
     """A third of the texts as queries, the others as documents."""
     return [
-        (spec.document_instruction if number % 3 else spec.query_instruction) + text
+        (instructions.document if number % 3 else instructions.query) + text
         for number, text in enumerate(texts)
     ]
-
-
-def _calibration(spec: ModelSpec, folder: Path, max_length: int) -> list[Encoded]:
-    return Reader.load(folder, max_length).read(_with_instructions(spec, _read("calibration")))
 
 
 def _make(

@@ -31,11 +31,13 @@ class Pack:
     """The graph's inputs at one shape; `fill` writes them again and again.
 
     `segment` says which text a token is of, `position` where in it: one number for each token of
-    each row. `starts` says where texts begin, counted through all rows.
+    each row. `starts` says where texts begin, counted through all rows. The token `padding` takes
+    no position, wherever it stands in a text.
     """
 
     shape: Shape
     texts: int
+    padding: int | None = None
     ids: Tokens = field(init=False)
     segment: Tokens = field(init=False)
     position: Tokens = field(init=False)
@@ -59,10 +61,16 @@ class Pack:
                 end = start + len(text)
                 self.ids[row, start:end] = text.tokens
                 self.segment[row, start:end] = number
-                self.position[row, start:end] = np.arange(end - start)
+                self.position[row, start:end] = self._positions(text.tokens)
                 self.starts[number] = row * self.shape.width + start
                 start = end
                 number += 1
+
+    def _positions(self, tokens: Tokens) -> Tokens:
+        if self.padding is None or self.padding not in tokens:
+            return np.arange(len(tokens))
+        counted = tokens != self.padding
+        return np.where(counted, np.cumsum(counted) - 1, -1)
 
     def inputs(self) -> dict[str, Tokens]:
         """The arrays by the graph's names for them; they are these ones, not copies."""

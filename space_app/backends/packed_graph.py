@@ -18,10 +18,17 @@ ARCHITECTURES = tuple(_FIRST_POSITION)
 POOLINGS = ("cls", "mean")
 
 
+def padding_token(model: Any) -> int | None:
+    """The token that takes no position of its own; None where every token takes one."""
+    config = model[0].model.config
+    return config.pad_token_id if _FIRST_POSITION[config.model_type] else None
+
+
 class PackedGraph(nn.Module):
     """`ids`, `segment`, `position` (rows of one number a token), `starts` (one a text) -> vectors.
 
-    There is one for each of `starts`; those beyond the last text mean nothing.
+    There is one for each of `starts`; those beyond the last text mean nothing. Positions are
+    counted from 0; that of padding within a text is -1.
     """
 
     def __init__(self, encoder: Any, pooling: str):

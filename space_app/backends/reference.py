@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -10,32 +11,40 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 from transformers.utils import logging as transformers_logging
 
+from space_app.backends import weights
 from space_app.core.errors import ArtefactError, ExportError
-from space_app.core.exported import CANARY_DOCUMENTS, CANARY_QUERY
+from space_app.core.exported import CANARY_DOCUMENTS, CANARY_QUERY, Reading
 from space_app.core.manifest import Canary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from space_app.core.exported import Instructions
     from space_app.core.types import Matrix
     from space_app.model_file import ModelSpec
+
+_POSITIONS = re.compile(r"position|^wpe$")
+"""Names of tables of positions, in the architectures of transformers."""
+
+_MOST_SHOWN = 500
 
 
 def load_model(folder: Path) -> SentenceTransformer:
     """Load a sentence-transformers folder in fp32; raises ArtefactError.
 
-    Code that comes with a model is never run.
+    Code that comes with a model is never run, and no weight is drawn at random.
     """
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        model = SentenceTransformer(
-            str(folder),
-            device="cpu",
-            local_files_only=True,
-            trust_remote_code=False,
-            model_kwargs={"dtype": torch.float32},
-        )
+        with weights.reports() as found:
+            model = SentenceTransformer(
+                str(folder),
+                device="cpu",
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"dtype": torch.float32},
+            )
     except (
         OSError,
         ValueError,
@@ -49,14 +58,15 @@ def load_model(folder: Path) -> SentenceTransformer:
         # What transformers and its parsers are known to raise on files that they cannot use.
         raise ArtefactError(
             f"The model in {folder} does not load.",
-            cause=f"{type(error).__name__}: {_first_line(error)}",
+            cause=f"{type(error).__name__}: {_one_line(error)}",
             next_step="Its files are damaged, or it is not a model that sentence-transformers runs "
             "without code of the model's own.",
         ) from error
+    weights.require_complete(folder, found)
     return model.eval()
 
 
-def pooling(model: SentenceTransformer, spec: ModelSpec) -> str:
+def pooling(model: SentenceTransformer, spec: ModelSpec, instructions: Instructions) -> str:
     """How tokens become one vector; raises ExportError for a model that does not work so."""
     found = [module for module in model if isinstance(module, Pooling)]
     if len(found) != 1 or getattr(model, "tokenizer", None) is None:
@@ -66,11 +76,11 @@ def pooling(model: SentenceTransformer, spec: ModelSpec) -> str:
             next_step="Use a model of the BERT kind: a Transformer, then a Pooling.",
         )
     how = found[0].get_config_dict()
-    instructed = spec.query_instruction or spec.document_instruction
-    if instructed and not how.get("include_prompt", True):
+    if (instructions.query or instructions.document) and not how.get("include_prompt", True):
         raise ExportError(
             f"{spec.id} leaves instructions out of its pooling, which this server does not do.",
-            next_step="Use another model, or none of query_instruction and document_instruction.",
+            cause="include_prompt is false in its pooling's config.json.",
+            next_step='Use another model, or set query_instruction and document_instruction to "".',
         )
     mode = how["pooling_mode"]
     return mode if isinstance(mode, str) else "+".join(mode)
@@ -81,21 +91,40 @@ def made_of(model: SentenceTransformer) -> str:
     return ", ".join(type(module).__name__ for module in model)
 
 
-def limit(model: SentenceTransformer, spec: ModelSpec) -> int:
-    """Lower the model's length to what was asked; returns what it is then."""
-    own = model.max_seq_length
-    wanted = spec.max_length or own
+def limit(model: SentenceTransformer, spec: ModelSpec, say: Callable[[str], None]) -> int:
+    """Lower the model's length to what was asked and its positions reach; returns what it is."""
+    own, table = model.max_seq_length, positions(model)
+    if own is not None and table is not None and own > table:
+        say(f"Its limit of {own} tokens is lowered to the {table} that it has positions for")
+    known = [number for number in (own, table) if number is not None]
+    most = min(known, default=None)
+    wanted = spec.max_length or most
     if wanted is None:
         raise ExportError(
             f"{spec.id} does not say how long a text may be.", next_step="Set max_length."
         )
-    if own is not None and wanted > own:
+    if most is not None and wanted > most:
         raise ExportError(
-            f"max_length is {wanted}, but {spec.id} reads {own} tokens at most.",
-            next_step=f"Set max_length to {own} or less, or leave it out.",
+            f"max_length is {wanted}, but {spec.id} reads {most} tokens at most.",
+            next_step=f"Set max_length to {most} or less, or leave it out.",
         )
     model.max_seq_length = wanted
     return wanted
+
+
+def positions(model: SentenceTransformer) -> int | None:
+    """How many tokens have positions in its table; None if it has no table.
+
+    Models of RoBERTa's kind count from behind the padding's number, OPT and BART from an offset.
+    """
+    sizes = []
+    for owner in model[0].modules():
+        for name, table in owner.named_children():
+            if isinstance(table, torch.nn.Embedding) and _POSITIONS.search(name):
+                padding = getattr(owner, "padding_idx", None)
+                behind = padding + 1 if isinstance(padding, int) else getattr(table, "offset", 0)
+                sizes.append(table.num_embeddings - behind)
+    return min(sizes, default=None)
 
 
 def vectors(model: SentenceTransformer, texts: Sequence[str]) -> Matrix:
@@ -107,17 +136,32 @@ def vectors(model: SentenceTransformer, texts: Sequence[str]) -> Matrix:
     return found
 
 
-def canaries(model: SentenceTransformer, spec: ModelSpec) -> tuple[Canary, ...]:
+def canaries(model: SentenceTransformer, instructions: Instructions) -> tuple[Canary, ...]:
     """The texts that an artefact of this model is checked with, and the reference's vectors."""
-    texts = [
-        spec.query_instruction + CANARY_QUERY,
-        *(spec.document_instruction + text for text in CANARY_DOCUMENTS),
-    ]
-    return tuple(
-        Canary(text=text, vector=tuple(vector.tolist()))
-        for text, vector in zip(texts, vectors(model, texts), strict=True)
+    how: dict[str, Any] = {"normalize_embeddings": True, "show_progress_bar": False}
+    before, query = instructions.query, [CANARY_QUERY]
+    found = [(before + query[0], model.encode_query(query, prompt=before, **how)[0])]
+    before, documents = instructions.document, list(CANARY_DOCUMENTS)
+    rows = model.encode_document(documents, prompt=before, **how)
+    found += [(before + text, row) for text, row in zip(documents, rows, strict=True)]
+    return tuple(Canary(text=text, vector=tuple(row.tolist())) for text, row in found)
+
+
+def readings(model: SentenceTransformer, instructions: Instructions) -> tuple[Reading, ...]:
+    """What sentence-transformers reads of texts by which readers differ, in either role."""
+    assert model.max_seq_length is not None  # noqa: S101 -- `limit` has set it
+    texts = (
+        *(CANARY_QUERY, *CANARY_DOCUMENTS),
+        " ".join(map(str, range(model.max_seq_length))),
+        *(f"Before {token} and after{token}it" for token in model.tokenizer.all_special_tokens),
     )
+    found = []
+    for role, before in (("query", instructions.query), ("document", instructions.document)):
+        for text in texts:
+            tokens = model.preprocess([text], prompt=before, task=role)["input_ids"][0]
+            found.append(Reading(before + text, tuple(tokens.tolist())))
+    return tuple(found)
 
 
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), "no details")
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:_MOST_SHOWN] or "no details"

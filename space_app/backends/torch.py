@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from torch.nn.utils.rnn import pad_sequence
 
 from space_app.backends.reading import CHARACTERS_PER_TOKEN, Reader
-from space_app.backends.reference import load_model
+from space_app.backends.reference import load_model, positions
 from space_app.core.errors import ArtefactError
 from space_app.core.types import Encoded, Shape, Side
 
@@ -41,13 +41,18 @@ class TorchEmbedder:
         self._most_characters = max_length * CHARACTERS_PER_TOKEN
 
     @classmethod
-    def load(cls, folder: Path, *, threads: int) -> Self:
-        """Load the model of an artefact's folder."""
+    def load(cls, folder: Path, *, max_length: int, threads: int) -> Self:
+        """Load the model of an artefact's folder; raises ArtefactError."""
         torch.set_num_threads(threads)
         model = load_model(folder)
-        max_length = model.max_seq_length
-        if max_length is None:
-            raise ArtefactError(f"The model in {folder} does not say how long a text may be.")
+        most = positions(model)
+        if most is not None and max_length > most:
+            raise ArtefactError(
+                f"The model in {folder} has positions for {most} tokens, not for {max_length}.",
+                next_step="Export the model again.",
+            )
+        # What it says itself after it was saved may be less.
+        model.max_seq_length = max_length
         return cls(model, max_length=max_length)
 
     def encode(self, texts: Sequence[str], side: Side = Side.RIGHT) -> list[Encoded]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
-from space_app.backends import reference
+from space_app.backends import model_settings, reference
 from space_app.core.errors import ExportError
 from space_app.core.exported import Exported
 
@@ -28,18 +28,22 @@ def export(source: Path, spec: ModelSpec, folder: Path, say: Say) -> Exported:
     """
     say(f"Loading {spec.id}")
     model = reference.load_model(source)
-    pooling = reference.pooling(model, spec)
-    max_length = reference.limit(model, spec)
+    model_settings.require_known(model, source, spec)
+    instructions = model_settings.instructions(model, spec, say)
+    pooling = reference.pooling(model, spec, instructions)
+    max_length = reference.limit(model, spec, say)
     say("Saving it")
     _save(model, folder)
-    canaries = reference.canaries(model, spec)
+    canaries = reference.canaries(model, instructions)
     return Exported(
         precision="fp32",
         arithmetic="fp32",
         pooling=pooling,
+        instructions=instructions,
         max_length=max_length,
         dimensions=len(canaries[0].vector),
         canaries=canaries,
+        readings=reference.readings(model, instructions),
     )
 
 

@@ -19,8 +19,24 @@ CANARY_DOCUMENTS = (
 
 
 @dataclass(frozen=True)
+class Instructions:
+    """What is put before texts, by their role; empty for nothing."""
+
+    query: str
+    document: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A text, its instruction before it, and the numbers of its tokens."""
+
+    text: str
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Exported:
-    """A model as it was saved; the vectors of `canaries` are the reference's.
+    """A model as it was saved; `canaries` and `readings` are what the reference makes of texts.
 
     The rest is as in the manifest.
     """
@@ -28,9 +44,12 @@ class Exported:
     precision: str
     arithmetic: str
     pooling: str
+    instructions: Instructions
     max_length: int
     dimensions: int
     canaries: tuple[Canary, ...]
+    readings: tuple[Reading, ...]
+    padding_token: int | None = None
     quality: Quality | None = None
     refused: tuple[Refused, ...] = ()
     compiled: Compiled | None = None

@@ -79,7 +79,8 @@ class Manifest(_Part):
 
     `precision` is what the weights and the big products are computed in, `arithmetic` everything
     else ("mixed": bf16 on CPUs with AMX, fp32 on others). `quality` is None where the backend is
-    the reference itself.
+    the reference itself. `padding_token` is the token that takes no position, in models of
+    RoBERTa's kind; it follows from the files, and is no part of the fingerprint.
     """
 
     format: Literal[3] = 3
@@ -93,6 +94,7 @@ class Manifest(_Part):
     document_instruction: str
     dimensions: Annotated[int, Field(ge=1)]
     max_length: Annotated[int, Field(ge=1, le=_MOST_TOKENS)]
+    padding_token: Annotated[int, Field(ge=0, le=2**31)] | None = None
     libraries: dict[str, str]
     quality: Quality | None = None
     refused: tuple[Refused, ...] = ()

@@ -44,9 +44,10 @@ def test_what_is_set_wins_over_what_is_known() -> None:
 
 
 def test_other_model_gets_nothing_of_the_default() -> None:
-    """Another model has no instruction and no revision of bge's."""
+    """Another model has no revision and no instruction of bge's: its own prompts are left to it."""
     model = Model.model_validate({"id": "intfloat/e5-small-v2"})
-    assert (model.revision, model.query_instruction) == ("main", "")
+    assert (model.revision, model.query_instruction) == ("main", None)
+    assert model.document_instruction is None
 
 
 @pytest.mark.parametrize("repo_id", ["a", "me/my-embeddings", "Org_1/a.b", "x" * 96])

@@ -326,6 +326,23 @@ def test_model_is_in_the_image() -> None:
     assert environment(final)["HF_HUB_OFFLINE"] == "1"
 
 
+@pytest.mark.parametrize(
+    ("model", "written"),
+    [
+        ({}, {}),
+        ({"query_instruction": ""}, {"query_instruction": ""}),
+        ({"document_instruction": "p: "}, {"document_instruction": "p: "}),
+    ],
+)
+def test_only_instructions_that_are_set_are_written(
+    model: dict[str, str], written: dict[str, str]
+) -> None:
+    """What space.toml leaves out is the model's own prompt, and an empty text is none."""
+    tree = render(configured(model={"id": "acme/tiny"} | model))
+    found = tomllib.loads(tree["model.toml"].decode())
+    assert {key: found[key] for key in found if key.endswith("_instruction")} == written
+
+
 def test_server_runs_as_uid_1000() -> None:
     """The last word on the user is the one with uid 1000, whose home the caches are in."""
     final = stages(render(config_of("default"))["Dockerfile"])[1]

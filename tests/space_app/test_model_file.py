@@ -41,6 +41,8 @@ def test_every_key(tmp_path: Path) -> None:
         ('id = "a/b"\nmax_length = "long"', "max_length"),
         ('id = "a/b"\nmax_length = 4', "max_length"),
         ("id = ", "TOML"),
+        (f"max_length = {'9' * 5000}", "TOML"),
+        (f"id = {'[' * 5000}", "TOML"),
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path: Path, text: str, named: str) -> None:

@@ -22,6 +22,14 @@ def test_texts_lie_end_to_end() -> None:
     assert pack.starts.tolist() == [0, 3, 6, 0]
 
 
+def test_padding_within_a_text_takes_no_position() -> None:
+    """Positions count on behind it, as models of RoBERTa's kind count them; -1 is its own."""
+    pack = Pack(Shape(1, 9), 4, padding=1)
+    pack.fill([[encoded(0, 7, 1, 8, 1, 2), encoded(0, 2)]])
+
+    assert pack.position.tolist() == [[0, 1, -1, 2, -1, 3, 0, 1, 0]]
+
+
 def test_nothing_of_the_step_before_is_left() -> None:
     """A pack that was full is as good as new when it is filled with less."""
     used, new = Pack(Shape(2, 3), 3), Pack(Shape(2, 3), 3)
