@@ -36,13 +36,16 @@ _CONFIG = {
     # Else git waits for ever where nothing comes any more, or next to nothing.
     "http.lowSpeedLimit": "1000",
     "http.lowSpeedTime": "60",
+    # `Retries` tries again, and says so.
+    "lfs.transfer.maxretries": "2",
+    "lfs.transfer.maxretrydelay": "1",
 }
 _HIDDEN = "***"
 _TAIL_LINES = 20
 _TAIL_BYTES = 64 * 1024
 
-_LIMIT = 3600.0
-"""Seconds for a command."""
+_LIMIT = 1800.0
+"""Seconds for a command. git-lfs asks for ever where the Hub leads it to a server that says 401."""
 _LARGEST_FILE = 64 * 1024**3
 """Bytes: more is no file of a Space. git has no limit of its own on what it fetches."""
 _LARGEST_OUTPUT = 256 * 1024**2

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
-_OF_A_CONNECTION = frozenset(
-    "connection content-encoding content-length date expect host server transfer-encoding".split()
-)
+_OF_A_CONNECTION = (
+    "connection", "content-encoding", "content-length", "date", "expect", "host", "server",
+    "transfer-encoding",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,16 @@ def redirect(location: str, status: str = "307 Temporary Redirect") -> bytes:
     return reply(status=status, Location=location)
 
 
-def asking_for_a_password(asked: Asked) -> bytes:
-    """The answer of somebody who would like to have a token."""
-    if "authorization" in asked.headers:
-        return reply(status="404 Not Found")
-    return reply(status="401 Unauthorized", WWW_Authenticate='Basic realm="yours"')
+def asking_for_a_password(times: int = 5) -> Callable[[Asked], bytes]:
+    """The answers of somebody who would like to have a token, and gives up after some `times`."""
+    left = iter(range(times))
+
+    def answer(asked: Asked) -> bytes:
+        if "authorization" in asked.headers or next(left, None) is None:
+            return reply(status="404 Not Found")
+        return reply(status="401 Unauthorized", WWW_Authenticate='Basic realm="yours"')
+
+    return answer
 
 
 def forwarding(server: str, *, instead: str) -> Callable[[Asked], bytes]:

@@ -528,14 +528,21 @@ def test_the_token_is_in_an_environment_only(
 
 
 @pytest.mark.usefixtures("lfs")
-@pytest.mark.parametrize("status", ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"])
 @pytest.mark.parametrize(
-    "part", ["/info/refs", "/git-upload-pack", "/git-receive-pack", "/objects/batch", "/_lfs/"]
+    ("part", "status"),
+    [
+        ("/info/refs", "302 Found"),
+        ("/info/refs", "307 Temporary Redirect"),
+        ("/git-upload-pack", "307 Temporary Redirect"),
+        ("/git-receive-pack", "308 Permanent Redirect"),
+        ("/objects/batch", "307 Temporary Redirect"),
+        ("/_lfs/", "302 Found"),
+    ],
 )
 def test_git_is_led_to_nobody_else(world: World, tmp_path: Path, part: str, status: str) -> None:
     """Whatever the Hub redirects to another origin that asks for a password: that gets no token."""
     world.push({"large.bin": os.urandom(20) + b"\0"})
-    with stranger(asking_for_a_password) as thief:
+    with stranger(asking_for_a_password()) as thief:
 
         def answer(asked: Asked) -> bytes:
             if part in asked.path:
