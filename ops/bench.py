@@ -141,7 +141,7 @@ class _Server:
         try:
             body = reply.json()
             embeddings = [each["embedding"] for each in body["data"]]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             embeddings = []
         if len(embeddings) != count or not all(embeddings):
             raise Unhealthy(

@@ -10,12 +10,20 @@ import httpx2
 from pydantic import BaseModel, ConfigDict
 
 from ops.errors import Unhealthy
+from ops.http_client import OutOfTime, within
 from ops.probe import Probe, cosine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ops.probe import Access, Vector
+
+_LIMIT = 120.0
+"""Seconds for an answer."""
+
+_UNREADABLE = (
+    KeyError, TypeError, ValueError, RecursionError, OverflowError, struct.error,
+)  # fmt: skip
 
 SAME = 0.98
 """Cosine from which on vectors count as the same. The same model comes out a little different on
@@ -60,7 +68,7 @@ def take(url: str, access: Access, fingerprint: str) -> Canaries:
             documents = _asked(probe, "/v1/embeddings", _DOCUMENTS)["data"]
             vectors = [*queries, *(entry["embedding"] for entry in documents)]
             packed = tuple(_packed(vector) for vector in vectors)
-        except (httpx2.HTTPError, KeyError, TypeError, ValueError, struct.error) as error:
+        except (*_UNREADABLE, httpx2.HTTPError, OutOfTime) as error:
             raise Unhealthy(
                 f"{url} does not embed what was embedded before.",
                 next_step="ops smoke-test --url says more about it.",
@@ -69,7 +77,7 @@ def take(url: str, access: Access, fingerprint: str) -> Canaries:
 
 
 def _asked(probe: Probe, path: str, body: Mapping[str, object]) -> Any:
-    return probe.request("POST", path, json=body).raise_for_status().json()
+    return within(_LIMIT, lambda: probe.request("POST", path, json=body)).raise_for_status().json()
 
 
 def _packed(vector: Vector) -> str:

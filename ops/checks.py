@@ -271,7 +271,11 @@ def _of_right_size(vectors: list[Vector], info: ServerInfo) -> None:
 def _vector(value: Any) -> Vector:
     if not isinstance(value, list):
         raise CheckFailed("an embedding is not a list of numbers")
-    if not all(isinstance(x, (int, float)) and math.isfinite(x) for x in value):
+    try:
+        finite = all(isinstance(x, (int, float)) and math.isfinite(x) for x in value)
+    except OverflowError:  # an integer of a thousand digits
+        finite = False
+    if not finite:
         raise CheckFailed("a component is not a finite number")
     return value
 
@@ -301,7 +305,7 @@ def _expect(reply: httpx2.Response, status: int) -> httpx2.Response:
 def _json(reply: httpx2.Response) -> Any:
     try:
         return reply.json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckFailed("the reply is no JSON") from error
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from ops.bounded_read import read_file
 from ops.config import Config, holds_token
 from ops.errors import ConfigError
 
@@ -71,7 +72,7 @@ def read(path: Path) -> str:
         ConfigError: there is no such file, or it is no text.
     """
     try:
-        return path.read_bytes().decode()
+        return read_file(path).decode()
     except FileNotFoundError as error:
         raise ConfigError(
             f"There is no {path}.",

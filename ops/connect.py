@@ -141,10 +141,10 @@ def of_url(url: str, access: Access) -> Target:
     url = _plain(url.rstrip("/"))
     try:
         with Probe(url, timeout=_PATIENCE) as stranger:
-            private = stranger.request("GET", "/livez").status_code in REFUSED
+            private = stranger.look("/livez").status_code in REFUSED
         with Probe(url, access if private else Access(None, access.app_key)) as probe:
             probe.choose_header()
-            status = probe.request("GET", "/info").status_code
+            status = probe.look("/info").status_code
             if status in REFUSED:
                 raise _refused(url, status, private=private, access=access)
             info = probe.info()

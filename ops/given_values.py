@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dotenv.parser import parse_stream
 
+from ops.bounded_read import read_file
 from ops.config import SecretSource, is_name
 from ops.errors import ConfigError
 from ops.secret_scan import scan
@@ -118,7 +119,7 @@ class Reader:
 
     def _text(self, path: str) -> str:
         try:
-            content = self.stdin() if path == STDIN else Path(path).read_bytes()
+            content = self.stdin() if path == STDIN else read_file(Path(path))
             return text_of(content)
         except OSError as error:
             trouble = error.strerror or type(error).__name__

@@ -13,6 +13,7 @@ import httpx2
 from pydantic import TypeAdapter
 
 from ops.errors import ConfigError, TimedOut, Unhealthy
+from ops.http_client import MIB, AnswerRefused, LimitedClient, Limits, OutOfTime, within
 from ops.redaction import hide
 
 if TYPE_CHECKING:
@@ -23,11 +24,16 @@ Vector = list[float]
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _TOKEN_HEADERS = ("X-HF-Authorization", "Authorization")
 
+_LIMITS = Limits(size=256 * MIB, seconds=600)
+"""For an answer; a server may take this long for its largest requests."""
+
 _REFUSAL_LIMIT = 15.0
 """Seconds after which a server that refuses us is taken to mean it."""
 
 _STRANGER_LIMIT = 10.0
 """Seconds for the page of a server that may be asleep."""
+
+_HEALTH_LIMIT = 5.0
 
 REFUSED = (401, 403, 404)
 """How the Hub's proxy answers somebody whom it does not know: a private Space "does not exist"."""
@@ -77,7 +83,7 @@ def shows_itself(url: str) -> bool:
     """Whether everybody sees the page there, so that no Hub token is needed, whosever app it is."""
     try:
         with Probe(url, timeout=_STRANGER_LIMIT) as stranger:
-            reply = stranger.request("GET", "/")
+            reply = stranger.look("/")
     except httpx2.RequestError:
         return False
     return reply.is_success and not reply.history  # it may have led to where people log in
@@ -94,14 +100,15 @@ class Probe:
         self._home = _server_url(url)
         self.url = url.rstrip("/")
         self._access = access
-        self._http = httpx2.Client(
+        self._patience = timeout
+        self._http = LimitedClient(
+            limits=_LIMITS,
             base_url=self.url,
             # What is remembered from an earlier request would prove nothing.
             headers={"Cache-Control": "no-cache", **access.headers()},
             timeout=timeout,
             follow_redirects=True,
             trust_env=self._home.host not in _LOOPBACK,
-            event_hooks={"request": [self._keep_keys_home]},
         )
 
     def __enter__(self) -> Self:
@@ -111,8 +118,20 @@ class Probe:
         self._http.close()
 
     def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        """One request; raises httpx2.RequestError when no answer comes."""
+        """One request; raises httpx2.RequestError when no answer comes, or a strange one."""
         return self._http.request(method, path, **options)
+
+    def look(self, path: str, *, limit: float | None = None) -> httpx2.Response:
+        """A page of a server that may be anything, the whole of it within `limit` seconds.
+
+        Raises:
+            httpx2.RequestError: no answer comes, or a strange one.
+        """
+        limit = limit or self._patience
+        try:
+            return within(limit, lambda: self.request("GET", path, timeout=limit))
+        except OutOfTime as error:
+            raise AnswerRefused("its answer takes too long") from error
 
     def choose_header(self) -> None:
         """Put the Hub's token where this Space's proxy takes it from.
@@ -122,7 +141,7 @@ class Probe:
         if not self._access.hub_token:
             return
         with contextlib.suppress(httpx2.RequestError):
-            if self.request("GET", "/livez").status_code in REFUSED:
+            if self.look("/livez").status_code in REFUSED:
                 self._move_token()
 
     def _move_token(self) -> None:
@@ -131,17 +150,6 @@ class Probe:
         for name in _TOKEN_HEADERS:
             self._http.headers.pop(name, None)
         self._http.headers.update(self._access.headers(in_authorization=to_authorization))
-
-    def _keep_keys_home(self, request: httpx2.Request) -> None:
-        """A redirect elsewhere goes without keys; httpx2 itself drops Authorization only."""
-        secured = (
-            request.url.host == self._home.host
-            and request.url.scheme == "https"
-            and request.url.port is None
-        )
-        if request.url.origin != self._home.origin and not secured:
-            for name in (*_TOKEN_HEADERS, "X-API-Key"):
-                request.headers.pop(name, None)
 
     def wait_until_healthy(
         self, *, limit: float, still_running: Callable[[], None] = lambda: None
@@ -163,7 +171,7 @@ class Probe:
                 break
             still_running()
             try:
-                response = self.request("GET", "/health", timeout=5)
+                response = self.look("/health", limit=_HEALTH_LIMIT)
             except httpx2.RequestError as error:
                 answer, refused = type(error).__name__, False
             else:
@@ -187,9 +195,15 @@ class Probe:
     def info(self) -> ServerInfo:
         """What the server says of itself; raises Unhealthy when it is none of this project's."""
         try:
-            reply = self.request("GET", "/info").json()
+            reply = self.look("/info").json()
             return _SERVER_INFO.validate_python({**reply, **reply["limits"]})
-        except (httpx2.RequestError, ValueError, KeyError, TypeError) as error:
+        except (
+            httpx2.RequestError,
+            ValueError,
+            KeyError,
+            TypeError,
+            RecursionError,
+        ) as error:
             raise Unhealthy(
                 f"{self.url}/info does not describe an embedding server.",
                 cause="Another app answers there, or a proxy in front of it refuses the token.",

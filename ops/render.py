@@ -115,10 +115,14 @@ def compare(tree: Mapping[str, bytes], folder: Path) -> Difference:
     return Difference(
         missing=tuple(sorted(tree.keys() - on_disk.keys())),
         changed=tuple(
-            sorted(p for p in tree.keys() & on_disk.keys() if on_disk[p].read_bytes() != tree[p])
+            sorted(p for p in tree.keys() & on_disk.keys() if not _holds(on_disk[p], tree[p]))
         ),
         extra=tuple(sorted(on_disk.keys() - tree.keys())),
     )
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return path.stat().st_size == len(content) and path.read_bytes() == content
 
 
 def blob_ids(tree: Mapping[str, bytes]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ops.bounded_read import read_file
 from ops.errors import ConfigError
 from ops.redaction import hide, hide_value
 
@@ -108,7 +109,7 @@ class SecretReader:
 
     def _read_file(self, name: str, path: Path) -> str:
         try:
-            return text_of(path.read_bytes()).removesuffix("\n")
+            return text_of(read_file(path)).removesuffix("\n")
         except OSError as error:
             trouble = error.strerror or type(error).__name__
         except UnicodeDecodeError:

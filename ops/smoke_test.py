@@ -15,6 +15,7 @@ import httpx2
 from ops import checks
 from ops.config import API_KEYS
 from ops.errors import Unhealthy
+from ops.http_client import OutOfTime, within
 from ops.probe import Access, Probe, ServerInfo
 from ops.runner import CPU_BASIC, Limits
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 START_LIMIT = 180.0
 """Seconds until a server started here must be healthy; a Space has 30 minutes by default."""
+
+_CHECK_LIMIT = 300.0
+"""Seconds for all that one check asks."""
 
 _TIMED_REQUESTS = 40
 _WARM_UP_REQUESTS = 5
@@ -181,13 +185,15 @@ def _run(check: Callable[[Probe, ServerInfo], str], probe: Probe, info: ServerIn
     started = time.monotonic()
     outcome: Literal["passed", "failed", "skipped"] = "failed"
     try:
-        detail, outcome = check(probe, info), "passed"
+        detail, outcome = within(_CHECK_LIMIT, lambda: check(probe, info)), "passed"
     except checks.CheckFailed as failure:
         detail = str(failure)
     except checks.Skipped as skipped:
         detail, outcome = str(skipped), "skipped"
     except httpx2.HTTPError as error:
         detail = f"no answer ({type(error).__name__})"
+    except OutOfTime:
+        detail = f"no answer within {_CHECK_LIMIT:.0f} s"
     return CheckResult(name, outcome, detail, time.monotonic() - started)
 
 

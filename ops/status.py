@@ -183,7 +183,7 @@ def _probed(url: str, access: Access) -> tuple[bool, float | None]:
         with Probe(url, access, timeout=10) as probe:
             probe.choose_header()
             started = time.monotonic()
-            healthy = probe.request("GET", "/health").status_code == httpx2.codes.OK
+            healthy = probe.look("/health").status_code == httpx2.codes.OK
             return healthy, round((time.monotonic() - started) * 1000, 1)
-    except httpx2.TransportError:
+    except httpx2.RequestError:
         return False, None

@@ -14,6 +14,7 @@ import httpx2
 
 from ops.checks import CheckFailed
 from ops.errors import Unhealthy
+from ops.http_client import OutOfTime, within
 from ops.probe import REFUSED, Access, Probe, cosine
 from ops.smoke_test import CheckResult
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 _WAKE_LIMIT = 60.0
 """Seconds that a sleeping Space has to wake."""
+
+_CHECK_LIMIT = 120.0
+"""Seconds for all that one check asks."""
 
 _OFF_UNIT = 1e-3
 
@@ -142,7 +146,7 @@ class _Trial:
 def _enter(probe: Probe, client: Client) -> None:
     """Wait until the server is up; raise Unhealthy at once when these headers do not open it."""
     try:
-        status = probe.request("GET", "/v1/models").status_code
+        status = probe.look("/v1/models", limit=_WAKE_LIMIT).status_code
     except httpx2.RequestError:
         status = httpx2.codes.SERVICE_UNAVAILABLE
     if status in REFUSED:
@@ -161,12 +165,14 @@ def _run(check: Callable[[], str]) -> CheckResult:
     started = time.monotonic()
     outcome: Literal["passed", "failed", "skipped"] = "failed"
     try:
-        detail, outcome = check(), "passed"
+        detail, outcome = within(_CHECK_LIMIT, check), "passed"
     except CheckFailed as failure:
         detail = str(failure)
     except httpx2.HTTPError as error:
         detail = f"no answer ({type(error).__name__})"
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except OutOfTime:
+        detail = f"no answer within {_CHECK_LIMIT:.0f} s"
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
         # What a client raises, too, when a reply is not what it reads.
         detail = f"the reply cannot be read ({type(error).__name__})"
     return CheckResult(check.__name__, outcome, detail, time.monotonic() - started)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ops import files
+from ops.bounded_read import read_file
 from ops.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def write(path: Path, text: str, *, overwrite: bool, dry_run: bool = False) -> b
             replaces that too.
     """
     try:
-        there = path.read_text(encoding="utf-8")
+        there = read_file(path).decode().replace("\r\n", "\n")
     except FileNotFoundError:
         there = None
     except (OSError, UnicodeDecodeError) as error:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from ops import files
+from ops.bounded_read import MOST, read_file
 from ops.config import Visibility  # noqa: TC001 -- pydantic reads it when it runs
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ class Written:
     def _read(self) -> _Kept:
         """What is kept; a file that is missing or damaged is as none: nothing is known then."""
         try:
-            return _Kept.model_validate_json(self.path.read_bytes())
+            return _Kept.model_validate_json(read_file(self.path, 16 * MOST))
         except (OSError, ValidationError):
             return _Kept()
 

@@ -7,6 +7,8 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ops.bounded_read import read_file
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -61,7 +63,7 @@ def read_dockerfile(path: Path) -> Dockerfile:
 
 def _instructions(path: Path) -> Iterator[tuple[str, list[str]]]:
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_file(path).decode(errors="replace")
     except FileNotFoundError:
         return
     kept = [line for line in text.splitlines() if line.strip() and not re.match(r"\s*#", line)]

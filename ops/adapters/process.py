@@ -30,6 +30,7 @@ from ops.adapters.dockerfile import read_dockerfile
 from ops.adapters.free_port import LOOPBACK, free_port
 from ops.adapters.process_server import ProcessServer, kill_group, lines, locked, popen
 from ops.adapters.watchdog import WATCHDOG
+from ops.child_environment import child_environment
 from ops.errors import BuildFailed, Unhealthy
 from ops.runner import CPU_BASIC, Image, Limits, Log
 
@@ -53,13 +54,6 @@ _NEEDED = (
 
 _DECIDING = ("nncf", "openvino", "sentence-transformers", "tokenizers", "torch", "transformers")
 """Distributions whose versions may change what an export makes."""
-
-_HOST_VARIABLES = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
-_NETWORK_VARIABLES = (
-    "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE",
-    "ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
-    "all_proxy", "http_proxy", "https_proxy", "no_proxy",
-)  # fmt: skip
 
 _IMAGE_VARIABLES = ("EMBED_", "HF_HUB_OFFLINE", "PYTHONUNBUFFERED")
 """Beginnings of names of ENV instructions that mean something outside the image, too."""
@@ -186,9 +180,11 @@ class ProcessRunner:
             )
         return _Python(found["python"], found["distributions"])
 
-    def _clean(self) -> dict[str, str]:
+    def _clean(self, *, network: bool = False) -> dict[str, str]:
         """What any program needs of this process's environment, and no secret of it."""
-        taken = {name: os.environ[name] for name in _HOST_VARIABLES if name in os.environ}
+        taken = child_environment(network=network)
+        for own in ("HOME", "TMPDIR"):
+            taken.pop(own, None)
         path = os.pathsep.join(
             filter(None, (str(Path(self._python).parent), os.environ.get("PATH")))
         )
@@ -202,10 +198,8 @@ class ProcessRunner:
         shutil.copytree(tree / "space_app", built / "space_app", ignore=_no_bytecode)
         for name in ("model.toml", "Dockerfile"):
             shutil.copyfile(tree / name, built / name)
-        network = {name: os.environ[name] for name in _NETWORK_VARIABLES if name in os.environ}
         environment = {
-            **self._clean(),
-            **network,
+            **self._clean(network=True),
             **arguments,
             "HOME": str(home),
             "HF_HOME": str(home / "huggingface"),

@@ -23,6 +23,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
+if __name__ != "__main__":  # the other process has no package to import from
+    from ops.child_environment import child_environment
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -129,6 +132,7 @@ def _started() -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-I", __file__],
         cwd="/",
+        env=child_environment(docker=True),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -237,12 +237,16 @@ def _unset(options: Globals, kind: Kind, names: tuple[str, ...], how: How) -> No
 
 
 def _reader() -> Reader:
+    from functools import partial
+
+    from ops.bounded_read import read_stream
     from ops.given_values import Reader
 
     def ask(name: str) -> str:
         return str(click.prompt(name, hide_input=True, err=True))
 
-    return Reader(os.environ, sys.stdin.buffer.read, ask if sys.stdin.isatty() else None)
+    given = partial(read_stream, sys.stdin.buffer)
+    return Reader(os.environ, given, ask if sys.stdin.isatty() else None)
 
 
 def _list(options: Globals, kind: Kind) -> None:

@@ -202,7 +202,7 @@ def open_(options: Globals, *, app: bool) -> None:
 
     found = verb.addresses(hub(), options.config().space.repo_id)
     url = found.app if app else found.page
-    opened = _has_desktop() and click.launch(url) == 0
+    opened = _has_desktop() and _opens(url)
     options.output.result(url, {"repo_id": found.repo_id, "url": url, "opened": opened})
 
 
@@ -251,6 +251,25 @@ def _has_desktop() -> bool:
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     )
     return shown and sys.stdout.isatty()
+
+
+def _opens(url: str) -> bool:
+    """Whether a browser opens it, which is started without the secrets of our environment."""
+    import subprocess
+
+    from ops.child_environment import child_environment
+
+    program = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
+    nothing = subprocess.DEVNULL
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program, url],
+        env=child_environment(desktop=True),
+        stdin=nothing,
+        stdout=nothing,
+        stderr=nothing,
+        check=False,
+    )
+    return done.returncode == 0
 
 
 def _data(done: Any, *, dry_run: bool) -> dict[str, Any]:

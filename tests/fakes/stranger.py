@@ -53,6 +53,11 @@ def reply(content: bytes = b"", status: str = "200 OK", **headers: str) -> bytes
     return "\r\n".join([*lines, "Connection: close", "", ""]).encode() + content
 
 
+def chunk(content: bytes) -> bytes:
+    """A part of an answer with the header `Transfer-Encoding: chunked`."""
+    return b"%x\r\n%s\r\n" % (len(content), content)
+
+
 def redirect(location: str, status: str = "307 Temporary Redirect") -> bytes:
     """An answer that leads elsewhere."""
     return reply(status=status, Location=location)

@@ -5,7 +5,6 @@ import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import httpx2
 import pytest
 from fakes.asgi_server import serving
 from fakes.embedding_server import (
@@ -156,27 +155,6 @@ def test_redirect_at_home_keeps_the_keys() -> None:
     with serving(app) as url, Probe(url, Access(TOKEN, APP_KEY)) as probe:
         probe.request("GET", "/")
     assert recorder.seen[0]["x-hf-authorization"] == f"Bearer {TOKEN}"
-
-
-@pytest.mark.parametrize(
-    ("url", "kept"),
-    [
-        ("https://example.org/", True),
-        ("https://example.org:8443/", False),
-        ("https://example.com/", False),
-        ("http://example.org:8080/", False),
-    ],
-)
-def test_redirect_to_tls_keeps_the_keys(url: str, *, kept: bool) -> None:
-    """A server that asks for https on its own name is still the one the keys are for."""
-    with Probe("http://example.org", Access(TOKEN, APP_KEY)) as probe:
-        request = httpx2.Request("GET", url, headers=Access(TOKEN, APP_KEY).headers())
-        probe._keep_keys_home(request)
-    assert ("X-HF-Authorization" in request.headers) is kept
-    assert ("X-API-Key" in request.headers) is kept
-
-
-# --- URL ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
