@@ -33,11 +33,20 @@ def first_key(secrets: Mapping[str, str]) -> str | None:
     if API_KEYS not in secrets:
         return None
     hide_value(API_KEYS, secrets[API_KEYS])
-    entries = [entry.strip() for entry in re.split(r"[,\n]", secrets[API_KEYS])]
-    named = [_parted(number, entry) for number, entry in enumerate(entries, 1) if entry]
+    named = _named(secrets[API_KEYS])
     if wrong := _wrong(named):
         raise ConfigError(f"{API_KEYS} {wrong}.", cause=_RULE, next_step=_NEXT)
     return named[0][1]
+
+
+def app_keys(value: str) -> list[str]:
+    """The keys in a value that the server would start with, without their names."""
+    return [key for _, key in _named(value)]
+
+
+def _named(value: str) -> list[tuple[str, str]]:
+    entries = [entry.strip() for entry in re.split(r"[,\n]", value)]
+    return [_parted(number, entry) for number, entry in enumerate(entries, 1) if entry]
 
 
 def _parted(number: int, entry: str) -> tuple[str, str]:

@@ -141,6 +141,11 @@ class Space(_Section):
     )
     full_width: bool = Field(default=True, description="The page fills the window's width.")
     header: Literal["default", "mini"] = Field("default", description="The Hub's header above it.")
+    not_secret: tuple[Line, ...] = Field(
+        (),
+        description="Files of the Space and variables (`variables.NAME`) that look as if they held "
+        "a secret, and hold none.",
+    )
     disable_embedding: bool = Field(
         default=False, description="Refuse to be shown in other sites' frames."
     )

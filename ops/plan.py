@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from ops import releases
 from ops.config import FREE_HARDWARE
 from ops.readers import Readers
+from ops.redaction import hide
 from ops.render import blob_ids
+from ops.secret_scan import published
 from ops.stages import IDLE
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from ops.config import Config, Visibility
     from ops.releases import Release, Releases
     from ops.render import Tree
+    from ops.secret_scan import Suspect
     from ops.written import Written
 
 HOURS_A_MONTH = 730
@@ -82,6 +85,7 @@ class Wanted:
     sleep_time: int | None = None
     variables: Mapping[str, str] | None = None
     secrets: Mapping[str, str] | None = field(default=None, repr=False)
+    suspects: tuple[Suspect, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,8 @@ class Live:
 @dataclass(frozen=True)
 class Plan:
     """What a deploy would do. `live` is None where the Space would be created.
+
+    `suspects` are places that look like a secret, among those that it would publish.
 
     `vectors` are the keys of the model that change: vectors that were stored before can then no
     longer be compared. Costs are dollars for a month without sleep, None where the Hub does not
@@ -119,6 +125,7 @@ class Plan:
     unproven: bool
     drift: tuple[str, ...] = ()
     foreign: bool = False
+    suspects: tuple[Suspect, ...] = ()
 
     def data(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -127,6 +134,7 @@ class Plan:
             **data,
             "files": [asdict(change) for change in self.files],
             "settings": [asdict(change) for change in self.settings],
+            "suspects": [asdict(suspect) for suspect in self.suspects],
             "create": self.live is None,
             "commit": self.live.space.commit if self.live is not None else None,
             "changes": bool(self),
@@ -146,6 +154,10 @@ class Plan:
 def of_config(config: Config, tree: Tree, secrets: Mapping[str, str]) -> Wanted:
     """What space.toml wants; `tree` is rendered from it, `secrets` are the values it refers to."""
     space = config.space
+    suspects = published(config, tree)
+    for suspect in suspects:
+        # A plan shows values and lines.
+        hide(suspect.line_of(config, tree), suspected=True)
     return Wanted(
         files=blob_ids(tree),
         content=tree.__getitem__,
@@ -154,6 +166,7 @@ def of_config(config: Config, tree: Tree, secrets: Mapping[str, str]) -> Wanted:
         sleep_time=space.sleep_time,
         variables=config.variables,
         secrets=secrets,
+        suspects=suspects,
     )
 
 
@@ -214,19 +227,20 @@ def make_plan(
         return Plan(
             repo_id, wanted, None, _all_new(wanted), tuple(_first_settings(wanted)), (),
             None, _monthly(prices.get(wanted.hardware or "")), wake=False, unproven=True,
+            suspects=wanted.suspects,
         )  # fmt: skip
     now = live.runtime.hardware or ""
     last = live.releases.last
     drift = _drift(live)
     files = tuple(_files(hub, live, wanted))
+    settings = tuple(_settings(live, wanted, written))
     return Plan(
         repo_id=repo_id,
         wanted=wanted,
         live=live,
         files=_with_diffs(hub, live, wanted, files) if diffs else files,
         settings=tuple(
-            replace(change, drift=(change.field, change.name) in drift)
-            for change in _settings(live, wanted, written)
+            replace(change, drift=(change.field, change.name) in drift) for change in settings
         ),
         vectors=_vectors(hub, live, wanted),
         cost_before=_monthly(prices.get(now)),
@@ -235,7 +249,20 @@ def make_plan(
         unproven=last is None or last.commit != live.space.commit,
         drift=tuple(sorted(f"{kind} {name}".rstrip() for kind, name in drift)),
         foreign=not (is_ours(live.files.keys()) or live.releases.recorded),
+        suspects=_newly_published(wanted.suspects, files, settings),
     )
+
+
+def _newly_published(
+    suspects: tuple[Suspect, ...],
+    files: tuple[FileChange, ...],
+    settings: tuple[SettingChange, ...],
+) -> tuple[Suspect, ...]:
+    """Those in what changes; all of them where more people are to see the Space."""
+    changed = {file.path for file in files} | {f"{s.field}s.{s.name}" for s in settings}
+    if any(change.field == "visibility" for change in settings):
+        return suspects
+    return tuple(suspect for suspect in suspects if suspect.path in changed)
 
 
 def described(change: SettingChange) -> str:
@@ -280,6 +307,9 @@ def _whole(plan: Plan) -> Iterator[str]:
             "! it was not made by embedding-space: only ops deploy --adopt replaces its files, "
             "and all of them"
         )
+    for suspect in plan.suspects:
+        looks = "looks like" if suspect.certain else "might be"
+        yield f"! {looks} a secret, and would be published: {suspect}"
     if plan.wake and plan.live is not None:
         yield f"~ it is {plan.live.runtime.stage} and will be started"
     if plan.unproven and plan.live is not None and not plan.files:

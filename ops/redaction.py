@@ -7,6 +7,7 @@ is for the text of somebody else's error, or of a log.
 from __future__ import annotations
 
 import base64
+import functools
 import html
 import json
 import re
@@ -36,19 +37,26 @@ _ANY_SECRET = re.compile(
 Span = tuple[int, int]
 """Where something starts and ends in a text."""
 
-_known: dict[str, re.Pattern[str] | None] = {}
+_Forms = dict[str, re.Pattern[str] | None]
+_known: _Forms = {}
 """Every form of every secret; the short ones with a pattern for the whole word."""
 
+_suspected: _Forms = {}
+"""The same of what might be one."""
 
-def hide(secret: str | None) -> None:
-    """Never print this again: neither whole nor one of its lines, nor encoded."""
-    secret = secret or ""
+
+def hide(secret: str | None, *, suspected: bool = False) -> None:
+    """Never print this again: neither whole nor one of its lines, nor encoded.
+
+    What is only `suspected` to be a secret isn't looked for in what is published.
+    """
+    secret, forms = secret or "", _suspected if suspected else _known
     for line in (secret, *secret.splitlines()):
         text = line.strip()
         if len(text) >= SHORT:
-            _known.update(dict.fromkeys(_forms(text)))
+            forms.update(dict.fromkeys(_forms(text)))
         elif len(text) >= _TOO_SHORT:
-            _known[text] = re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
+            forms[text] = re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
 
 
 def hide_value(name: str, value: str | None) -> None:
@@ -61,7 +69,8 @@ def hide_value(name: str, value: str | None) -> None:
 
 def secrets_in(text: str) -> list[Span]:
     """Where a text shows a secret; no two of these places touch."""
-    found = sorted(chain(_known_in(text), (match.span() for match in _ANY_SECRET.finditer(text))))
+    unknown = (match.span() for match in _ANY_SECRET.finditer(text))
+    found = sorted(chain(known_in(text), _places(text, _suspected), unknown))
     spans: list[Span] = []
     for start, end in found:
         if spans and start <= spans[-1][1]:
@@ -71,11 +80,6 @@ def secrets_in(text: str) -> list[Span]:
     return spans
 
 
-def shows_known(text: str) -> bool:
-    """Whether a text shows a secret that is known, not only something in the form of one."""
-    return any(_known_in(text))
-
-
 def redacted(text: str) -> str:
     """The text without secrets."""
     for start, end in reversed(secrets_in(text)):
@@ -83,8 +87,15 @@ def redacted(text: str) -> str:
     return text
 
 
-def _known_in(text: str) -> Iterator[Span]:
-    for secret, whole_word in tuple(_known.items()):
+def known_in(text: str) -> Iterator[Span]:
+    """Where a text shows a secret whose value is known, not only something in the form of one."""
+    return _places(text, _known)
+
+
+def _places(text: str, forms: _Forms) -> Iterator[Span]:
+    if not forms or not _any_of(tuple(forms)).search(text):
+        return
+    for secret, whole_word in tuple(forms.items()):
         if whole_word is not None:
             yield from (match.span() for match in whole_word.finditer(text))
             continue
@@ -92,6 +103,12 @@ def _known_in(text: str) -> Iterator[Span]:
         while start >= 0:
             yield start, start + len(secret)
             start = text.find(secret, start + 1)
+
+
+@functools.lru_cache(maxsize=4)
+def _any_of(texts: tuple[str, ...]) -> re.Pattern[str]:
+    """Most texts show none, which one search tells."""
+    return re.compile("|".join(map(re.escape, texts)))
 
 
 def _forms(secret: str) -> Iterable[str]:

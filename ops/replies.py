@@ -329,6 +329,19 @@ class SettingChange(_Reply):
     """Whether it was changed on the Hub since the last release."""
 
 
+class Suspect(_Reply):
+    """A place that looks like a secret."""
+
+    path: str
+    """A file, or `variables.NAME`."""
+
+    line: int
+    kind: str
+
+    certain: bool
+    """Whether it has the form of a key, so that ops deploy refuses to publish it."""
+
+
 class Plan(_Reply):
     """What deploy would do. With --exit-code, exit code 3 when that is anything."""
 
@@ -356,6 +369,9 @@ class Plan(_Reply):
 
     foreign: bool
     """Whether this toolkit did not make the Space, so that ops deploy wants --adopt."""
+
+    suspects: list[Suspect]
+    """What looks like a secret in what would be published."""
 
     create: bool
     """Whether the Space is not there yet."""

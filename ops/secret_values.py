@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
     from ops.config import SecretSource
 
-_SMALL = 1024 * 1024
-"""Bytes. Nobody keeps a secret in a larger file; a Space's secrets have 32 kB in all."""
+_SMALL = 64 * 1024
+"""Bytes; of a larger file, only the beginning is looked at. Secrets are far smaller."""
 
 
-def text_of(content: bytes) -> str:
-    """A file as a text with the line ends of Unix, and without the mark that Windows begins it by.
+def text_of(content: bytes, *, errors: str = "strict") -> str:
+    """A file as text with Unix line ends, and without the byte-order mark of Windows.
 
-    The same for whoever reads a secret: a value is the same value to all of them.
+    Every reader of secrets uses this, so that all of them see the same value.
     """
-    return content.decode("utf-8-sig").replace("\r\n", "\n")
+    return content.decode("utf-8-sig", errors).replace("\r\n", "\n")
 
 
 def small_file(path: Path) -> str | None:
-    """What a file holds; None for one that can't be read, is no text, or is not an ordinary file.
+    """What a small file holds; None for one that can't be read or isn't an ordinary file.
 
     A pipe, for instance, can be read only once, by whoever needs what comes out of it.
     """
@@ -37,9 +37,10 @@ def small_file(path: Path) -> str | None:
         if not path.is_file():
             return None
         with path.open("rb") as file:
-            return text_of(file.read(_SMALL))
-    except (OSError, ValueError):
+            content = file.read(_SMALL)
+    except (OSError, ValueError):  # such as a NUL in its name
         return None
+    return text_of(content, errors="ignore")
 
 
 def hide_secrets_of(space_toml: Path, environment: Mapping[str, str]) -> None:

@@ -213,8 +213,12 @@ def render(options: Globals, out: Path, *, check: bool, dry_run: bool) -> None:
               ops render --out build/space --check
     """
     from ops import render as verb
+    from ops.secret_scan import published
 
-    tree = verb.render(options.config())
+    config = options.config()
+    tree = verb.render(config)
+    for suspect in published(config, tree):
+        options.output.say(f"Might be a secret: {suspect}")
     if not check:
         written = verb.write(tree, out, dry_run=dry_run)
         text = f"{out}: {len(tree)} files, {len(written)} of them new or changed."

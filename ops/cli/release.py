@@ -46,6 +46,9 @@ def deploy(
     Takes the token of HF_TOKEN or of `hf auth login`. A proven version is tagged as a release;
     when a new version does not work, the release before it is put back.
 
+    Stops when a file or a variable holds a key or a secret's value, and shows with the plan what
+    might be one. What only looks like one is listed in space.toml: not_secret in [space].
+
     \b
     Examples: ops deploy
               ops --env staging --yes deploy

@@ -8,12 +8,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ops.app_keys import first_key
+from ops.app_keys import app_keys, first_key
 from ops.config import API_KEYS
 from ops.doctor.context import attempt, known
 from ops.doctor.finding import Finding, Unknown, failure, from_error, ok, warning
 from ops.errors import Exit, OpsError
-from ops.secret_scan import scan
+from ops.redaction import SHORT
+from ops.secret_scan import published
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ops.config import SecretSource
     from ops.doctor.context import Context
 
+_NONE = 'If it is none, name its file or variable in [space]: not_secret = ["variables.NAME"].'
 _SHOWN = 5
 """Places named in one line; more are counted."""
 
@@ -62,7 +64,19 @@ def secrets(context: Context) -> Finding:
     if missing:
         causes = " ".join(f"{error.message} {error.cause}" for error in missing)
         return failure("secrets", causes, missing[0].next_step or "", Exit.USAGE)
+    values = reader.read({name: source for name, source in sources.items() if not source.prompt})
+    if short := [name for name, value in values.items() if len(_shortest(name, value)) < SHORT]:
+        return warning(
+            "secrets",
+            f"Shorter than {SHORT} characters: {', '.join(short)}. It can be guessed, and logs "
+            "are cleared of it only where it is a word of its own.",
+            "Use a longer one, such as what openssl rand -hex 32 prints.",
+        )
     return ok("secrets", ", ".join(sources) or "none are asked for")
+
+
+def _shortest(name: str, value: str) -> str:
+    return min(app_keys(value), key=len) if name == API_KEYS else value
 
 
 def keys(context: Context) -> Finding:
@@ -129,24 +143,20 @@ def pins(context: Context) -> Finding:
 
 def leaks(context: Context) -> Finding:
     """Nothing in the files to be pushed, and in no variable, looks like a secret."""
-    variables = known(context.config).variables
-    suspects = scan(
-        known(context.tree)
-        | {f"variables.{name}": f"{name}={value}".encode() for name, value in variables.items()}
-    )
+    suspects = published(known(context.config), known(context.tree))
     places = [str(suspect) for suspect in suspects]
     if any(suspect.certain for suspect in suspects):
         return failure(
             "leaks",
             f"Looks like a secret: {_some(places)}.",
-            "Take it out and refer to it from [secrets]; revoke it if it was ever pushed.",
+            f"Take it out and refer to it from [secrets]; revoke it if it was ever pushed. {_NONE}",
             Exit.USAGE,
         )
     if suspects:
         return warning(
             "leaks",
             f"Might be a secret: {_some(places)}.",
-            "Look at it; if it is one, refer to it from [secrets].",
+            f"Look at it. If it is one, refer to it from [secrets]. {_NONE}",
         )
     return ok("leaks", "nothing looks like a secret")
 

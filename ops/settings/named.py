@@ -10,13 +10,14 @@ from ops.app_keys import first_key
 from ops.config import NEVER_PUBLIC, SecretSource
 from ops.config_edit import Edit
 from ops.errors import ConfigError
-from ops.given_values import find_secret, require_name
+from ops.given_values import require_name
 from ops.plan import SettingChange
 from ops.redaction import hide
+from ops.secret_scan import scan_variables
 from ops.settings.change import Proposed, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from ops.given_values import Given
     from ops.settings.change import Changed, Writer
@@ -83,7 +84,7 @@ def set_variables(writer: Writer, given: Sequence[Given]) -> Changed:
     Raises:
         ConfigError: a name is a secret's, or a value has the form of one; nothing was written.
     """
-    doubts = tuple(_suspicions(given))
+    doubts = tuple(_suspicions(given, writer.config.space.not_secret))
     space = writer.space()
     hub, repo_id = writer.hub, space.repo_id
     values = {one.name: one.value for one in given}
@@ -157,10 +158,14 @@ def _refuse_collisions(names: Iterable[str], others: Iterable[str], kind: Kind) 
         )
 
 
-def _suspicions(given: Iterable[Given]) -> Iterator[str]:
+def _suspicions(given: Iterable[Given], allowed: Collection[str]) -> Iterator[str]:
     """What to ask about values that everybody will see; refuses those that are surely secret."""
     for one in given:
-        suspect = find_secret(f"{one.name}={one.value}")
+        suspect = next(iter(scan_variables({one.name: one.value})), None)
+        if suspect is not None and suspect.path in allowed:
+            continue
+        if suspect is not None:
+            hide(one.value, suspected=True)  # nobody has agreed to show it yet
         if one.name in NEVER_PUBLIC or (suspect is not None and suspect.certain):
             kind = suspect.kind if suspect is not None else "a key of the app"
             raise ConfigError(
@@ -168,7 +173,8 @@ def _suspicions(given: Iterable[Given]) -> Iterator[str]:
                 next_step=f"Make it a secret: ops settings secrets set {one.name}.",
             )
         if suspect is not None:
-            yield f"{one.name} ({one.where}) looks like {suspect.kind}; variables are public."
+            what = f"{one.name} ({one.where}) might be a secret ({suspect.kind})"
+            yield f"{what}; variables are public."
 
 
 def _secret_edits(

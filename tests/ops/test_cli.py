@@ -284,6 +284,24 @@ def test_what_cannot_be_meant_is_said(
     assert "hf_" not in done.stderr
 
 
+def test_what_might_be_a_secret_is_asked_about(folder: Path, world: World) -> None:
+    """Its place is shown with the plan, its value nowhere; after a no there is no Space."""
+    random = "Zq3vN8rT1xWm5LbY7cHd2FgJ"
+    with (folder / "space.toml").open("a") as file:
+        file.write(f'short_description = "At {random}."\n[variables]\nSALT = "{random}"\n')
+    env = hub_environment(world)
+    code, shown = running_ops.on_a_terminal(folder, "deploy", typed="n\n", **env)
+    assert code == 1
+    for place in ("README.md:", "variables.SALT"):
+        assert f"might be a secret, and would be published: {place}" in shown
+    assert not world.api.repo_exists(SPACE, repo_type="space")
+    checked = run("doctor", folder=folder, env=env)
+    rendered = run("render", folder=folder)
+    assert "Might be a secret: variables.SALT" in rendered.stderr
+    for output in (shown, checked.stdout, checked.stderr, rendered.stdout, rendered.stderr):
+        assert random not in output
+
+
 def test_deploy_and_status(folder: Path, world: World) -> None:
     """A deploy by the command ends proven, and status agrees; the token is in no output."""
     (folder / "space.toml").write_text(

@@ -161,6 +161,26 @@ def test_a_refused_plan_touches_nothing(world: World) -> None:
     assert {seen.method for seen in world.hub.faults.seen} <= {"GET", "HEAD"}
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "SG." + "aB3dE6gH9jK2mN5pQ8sT1v" + ".xY4zA7cD0fG3iJ6lM9oP2rS5uV8wX1yZ4bC7eF0hI3",
+        "https://hooks.slack.com/services/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",
+        SECRETS["EMBED_API_KEYS"].partition("=")[2],
+    ],
+    ids=["a known form", "a webhook", "the value of a secret"],
+)
+def test_a_secret_is_never_published(world: World, value: str) -> None:
+    """Neither as a variable nor in the Space's files; nothing is written, whoever says yes."""
+    deploy(world, config())
+    for wanted in (config(variables={"HOOK": value}), config(title=f"See {value}")):
+        world.hub.faults.mark()
+        with pytest.raises(ConfigError, match="Looks like a secret") as caught:
+            deploy(world, wanted)
+        assert {seen.method for seen in world.hub.faults.seen} <= {"GET", "HEAD"}
+        assert value not in f"{caught.value} {vars(caught.value)}"
+
+
 def test_a_first_version_that_fails_has_nothing_to_go_back_to(world: World) -> None:
     """Without a release the failure stays, and is said to."""
     with pytest.raises(Unhealthy) as caught:

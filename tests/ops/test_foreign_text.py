@@ -31,6 +31,7 @@ SECRET = "planted-secret-" + "0123456789" * 8
 
 KEY = "planted-key-of-the-app"
 FILE_SECRET = "planted-in-a-file\nplanted-on-another-line"
+LOGINS = ("planted-token-of-a-login", "planted-token-of-another", "planted-refresh-token")
 ATTACK = (
     "\x1b]0;TITLE\x07\x1b]52;c;cm0gLXJm\x07\x1b]8;;https://evil.example\x1b\\link\x1b]8;;\x1b\\"
     "\x1b[2J\x1b[1;1HOVERWRITTEN\x9b31mRED\x1b[8munseen\x1b[0m\u202eDRAWKCAB\u2066\u200b\x08\x07"
@@ -42,6 +43,7 @@ LINES_OF_THE_APP = (
     f"{SECRET[:9]}\x1b[32m{SECRET[9:]}",
     f"Authorization: Basic {base64.b64encode(f'me:{SECRET}'.encode()).decode()}",
     f"keys {KEY}, files {FILE_SECRET.splitlines()[1]}",
+    f"logins {' and '.join(LOGINS)}",
     ATTACK,
     "done\rhidden?",
 )
@@ -61,8 +63,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A space.toml with a secret of each kind."""
+    """A space.toml with a secret of each kind, and somebody who is logged in."""
     (tmp_path / "file").write_text(FILE_SECRET)
+    (tmp_path / "hf").mkdir()
+    (tmp_path / "hf" / "token").write_text(LOGINS[0])
+    logins = f"[me]\nhf_token = {LOGINS[1]}\nrefresh_token = {LOGINS[2]}\n"
+    (tmp_path / "hf" / "stored_tokens").write_text(logins)
     (tmp_path / "space.toml").write_text(
         f'[space]\nrepo_id = "{SPACE}"\n[secrets]\nEMBED_API_KEYS = {{ env = "KEYS" }}\n'
         'FROM_FILE = { file = "file" }\n'
@@ -98,7 +104,7 @@ def shows_no_secret(shown: str) -> bool:
     """Not even eight characters of one, wherever a line ends."""
     together = re.sub(r"\s|│", "", re.sub(OURS, "", shown)) + shown
     encoded = base64.b64encode(f"me:{SECRET}".encode()).decode()
-    pieces = [SECRET, KEY, *FILE_SECRET.splitlines(), encoded[8:-8]]
+    pieces = [SECRET, KEY, *LOGINS, *FILE_SECRET.splitlines(), encoded[8:-8]]
     return not any(
         piece[start : start + 8] in together for piece in pieces for start in range(len(piece) - 7)
     )
@@ -131,11 +137,12 @@ def test_a_log_is_shown_and_not_obeyed(
 def test_a_log_tells_what_it_held(world: World, folder: Path) -> None:
     """Each line is there, colours are gone, and what was to be unseen is seen."""
     done = run(folder, "logs", **exported(world.hub.endpoint))
-    assert [line for line in done.stdout.splitlines() if line][-7:] == [
+    assert [line for line in done.stdout.splitlines() if line][-8:] == [
         f"a long line before it, so that it is wrapped, then {HIDDEN} and more",
         HIDDEN,
         f"Authorization: Basic bWU6{HIDDEN}k=",
         f"keys {HIDDEN}, files {HIDDEN}",
+        f"logins {HIDDEN} and {HIDDEN} and {HIDDEN}",
         r"linkOVERWRITTENREDunseen\u202eDRAWKCAB\u2066\u200b\u0008\u0007\u001b",
         "done",
         "hidden?",

@@ -10,13 +10,14 @@ from fakes.runner import FakeRunner
 from hub_world import SPACE, World, hub_world
 
 from ops import plan as verb
+from ops.redaction import redacted
 from ops.render import render
 from ops.written import Written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ops.config import Config
+    from ops.config import Config, Space
 
 
 @pytest.fixture(scope="module", name="world")
@@ -87,6 +88,34 @@ def test_a_value_stays_on_its_line(world: World) -> None:
     assert r'+ "a\n+ b"' in list(verb.lines(replace(found, files=(odd,))))
     ticks = verb.FileChange("a", "add", drift=False, diff="+x\n`````\n")
     assert "``````diff\n+x\n`````\n``````\n" in verb.markdown(replace(found, files=(ticks,)))
+
+
+def test_what_might_be_a_secret_is_shown_before_it_is_published(world: World) -> None:
+    """Its place and kind, and not its value; what is published already is not told again."""
+    random = "Zq3vN8rT1xWm5LbY7cHd2FgJ"
+    wanted = config(variables={"V": "1", "SALT": random}, short_description=f"At {random}.")
+    found = plan(world, wanted)
+    assert [(s.path, s.certain) for s in found.suspects] == [
+        ("README.md", False),
+        ("variables.SALT", False),
+    ]
+    line = "! might be a secret, and would be published: variables.SALT (random text, as keys are)"
+    assert line in list(verb.lines(found))
+    shown = "\n".join((*verb.lines(found), verb.markdown(found), json.dumps(found.data())))
+    assert random in shown
+    assert random not in redacted(shown)
+    assert {s["path"] for s in found.data()["suspects"]} == {"README.md", "variables.SALT"}
+    try:
+        deploy(world, wanted)
+        assert plan(world, wanted).suspects == ()
+        opened = plan(world, wanted.model_copy(update={"space": _public(wanted)}))
+        assert len(opened.suspects) == 2
+    finally:
+        deploy(world, config())
+
+
+def _public(wanted: Config) -> Space:
+    return wanted.space.model_copy(update={"visibility": "public"})
 
 
 def test_secrets_are_told_apart_without_their_values(world: World) -> None:

@@ -38,6 +38,8 @@ SPACE_TOML = f"""\
 repo_id = "{SPACE}"
 [secrets]
 EMBED_API_KEYS = {{ env = "KEYS" }}
+[variables]
+SAMPLE_TOKEN = "none"
 [environments.staging.space]
 repo_id = "me/staging"
 """

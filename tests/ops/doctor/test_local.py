@@ -91,6 +91,18 @@ def test_secrets_are_looked_for_and_not_shown() -> None:
     assert "very-secret" not in f"{found} {good} {found.data()} {found.error()!r}"
 
 
+def test_a_short_secret_is_a_warning() -> None:
+    """It can be guessed, and not be hidden everywhere; each of the app's keys counts."""
+    secrets = {**KEYS, "PIN": {"env": "PIN"}}
+    environment = {"KEYS": "mem0=long-enough-key,n8n=short", "PIN": "4711"}
+    found = local.secrets(context(secrets=secrets, environment=environment))
+    assert found.outcome == "warning"
+    assert "EMBED_API_KEYS, PIN" in found.detail
+    assert "4711" not in f"{found} {found.fix}"
+    environment = {"KEYS": "mem0=long-enough-key", "PIN": "471147114711"}
+    assert local.secrets(context(secrets=secrets, environment=environment)).outcome == "ok"
+
+
 def test_nobody_is_asked_for_a_secret() -> None:
     """One that is asked for is fine on a terminal, without a question; in CI it is missing."""
     secrets = {"A": {"prompt": True}}
@@ -149,7 +161,7 @@ def test_a_secret_in_a_file_or_a_variable_ends_a_deployment() -> None:
     for made, place in (
         (with_tree({"space_app/extra.txt": f"a\n{secret}\n".encode()}), "space_app/extra.txt:2"),
         (context(image={"build_args": {"INDEX": "https://me:hunter22@index"}}), "Dockerfile:"),
-        (context(variables={"OTHER": "ghp_" + "aB3" * 12}), "variables.OTHER:1"),
+        (context(variables={"OTHER": "ghp_" + "aB3" * 12}), "variables.OTHER ("),
     ):
         found = local.leaks(made)
         assert (found.outcome, found.exit_code) == ("failure", Exit.USAGE)
@@ -162,6 +174,19 @@ def test_randomness_alone_is_a_warning() -> None:
     """What might be a checksum of another kind does not stop anybody."""
     found = local.leaks(with_tree({"a.txt": b"x = aX3kQ9vB2nM7pL5sR8tY1wZ4\n"}))
     assert found.outcome == "warning"
+
+
+def test_what_space_toml_calls_no_secret_is_none() -> None:
+    """A file or a variable that only looks like one can be published on purpose."""
+    sections = {"repo_id": "me/app", "not_secret": ("variables.A", "space_app/extra.txt")}
+    made = context(space=sections, variables={"A": "ghp_" + "aB3" * 12})
+    assert local.leaks(made).outcome == "ok"
+    made.tree["space_app/extra.txt"] = b"sk_live_" + b"aB3" * 12  # type: ignore[index]
+    assert local.leaks(made).outcome == "ok"
+    other = context(space=sections, variables={"B": "ghp_" + "aB3" * 12})
+    found = local.leaks(other)
+    assert found.outcome == "failure"
+    assert "not_secret" in str(found.fix)
 
 
 @pytest.mark.parametrize(
