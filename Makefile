@@ -12,7 +12,7 @@ DEMO_ARGS ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix serve render build smoke-test deploy bench
+.PHONY: help setup demo test check fix audit serve render build smoke-test deploy bench
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -45,6 +45,9 @@ fix: setup ## mend what can be mended by itself: style, generated pages
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 	@$(PYTHON) docs/generate.py
+
+audit: setup ## list what the image is made of with licences, and ask for known vulnerabilities
+	@$(PYTHON) .ci/audit.py
 
 build/model/manifest.json: $(wildcard space_app/*.py space_app/backends/*.py) | setup
 	$(PYTHON) -m space_app.export "$(DEMO_WEIGHTS)" build/model

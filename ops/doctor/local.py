@@ -33,7 +33,9 @@ _BUILD_BYTES = 5_000_000_000
 """Of an image with its builder stage, whose PyTorch alone takes 1 GB."""
 
 _DOCKER_FOLDER = Path("/var/lib/docker")
-_PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)")
+_PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)((?:\s+--hash=sha256:[0-9a-f]{64})*)")
+_WITHOUT_HASHES = "requirements-torch.txt"
+"""PyTorch's CPU build is on an index of its own, whose file is not known here."""
 
 
 def config(context: Context) -> Finding:
@@ -111,25 +113,32 @@ def templates(context: Context) -> Finding:
 def pins(context: Context) -> Finding:
     """What is installed in the image is pinned, at the versions this toolkit was tested with."""
     tree = known(context.tree)
-    lines = {
-        line.strip(): path
+    requirements = [
+        (path, line.strip())
         for path in tree
         if path.startswith("requirements") and path.endswith(".txt")
-        for line in tree[path].decode().splitlines()
+        for line in tree[path].decode().replace("\\\n", " ").splitlines()
         if line.strip() and not line.startswith("#")
-    }
-    loose = [f"{path}: {line}" for line, path in lines.items() if not _PIN.fullmatch(line)]
-    if loose:
+    ]
+    found = [(path, line, _PIN.fullmatch(line)) for path, line in requirements]
+    if loose := [f"{path}: {line}" for path, line, pin in found if pin is None]:
         return warning(
             "pins",
             f"Not at one version: {_some(loose)}.",
             "Pin it as name==version: a build tomorrow gets something else.",
         )
+    pinned = [(path, pin) for path, _, pin in found if pin is not None]
+    if unhashed := [pin[1] for path, pin in pinned if not pin[3] and path != _WITHOUT_HASHES]:
+        return warning(
+            "pins",
+            f"Without a hash: {_some(unhashed)}.",
+            "Run .ci/requirements.py: pip refuses to install a package without one.",
+        )
     tested = _pins(context.toolkit / ".ci" / "constraints.txt")
-    pinned = dict(_pin(line) for line in lines)
+    versions = {_normal(pin[1]): pin[2] for _, pin in pinned}
     moved = [
         f"{name} {version}, tested {tested[name]}"
-        for name, version in pinned.items()
+        for name, version in versions.items()
         if name in tested and tested[name] != version
     ]
     if moved:
@@ -138,7 +147,7 @@ def pins(context: Context) -> Finding:
             f"Not what was tested: {_some(moved)}.",
             "Bring templates/requirements*.txt.j2 and .ci/constraints.txt in step.",
         )
-    return ok("pins", f"{len(pinned)} packages at one version each")
+    return ok("pins", f"{len(versions)} packages at one version each")
 
 
 def leaks(context: Context) -> Finding:
@@ -233,16 +242,16 @@ def disk(_: Context) -> Finding:
 
 
 def _pins(path: Path) -> dict[str, str]:
+    """Name, as indexes normalise it, and version."""
     if not path.is_file():
         return {}
     lines = path.read_text(encoding="utf-8").splitlines()
-    return dict(_pin(line) for line in lines if _PIN.fullmatch(line.strip()))
+    found = (_PIN.fullmatch(line.strip()) for line in lines)
+    return {_normal(pin[1]): pin[2] for pin in found if pin is not None}
 
 
-def _pin(line: str) -> tuple[str, str]:
-    """Name, as indexes normalise it, and version."""
-    name, _, version = line.strip().partition("==")
-    return re.sub(r"[-_.]+", "-", name).lower(), version
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _is_binary(content: bytes) -> bool:

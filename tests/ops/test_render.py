@@ -513,15 +513,20 @@ def test_model_toml_has_max_length_where_it_is_set() -> None:
 
 def pins(requirements: bytes) -> dict[str, str]:
     """A requirements file's packages, each with its version."""
-    lines = requirements.decode().splitlines()
-    return dict(line.split("==") for line in lines if not line.startswith("#"))
+    lines = requirements.decode().replace("\\\n", " ").splitlines()
+    pinned = [line.split()[0] for line in lines if not line.startswith("#")]
+    return dict(pin.split("==") for pin in pinned)
 
 
 @pytest.mark.parametrize(
     ("extras", "files", "left_out"),
     [
         ({"server"}, ["requirements.txt"], {"huggingface-hub", "openvino-telemetry"}),
-        ({"server", "export"}, ["requirements.txt", "requirements-export.txt"], set()),
+        (
+            {"server", "export"},
+            ["requirements.txt", "requirements-export.txt", "requirements-torch.txt"],
+            set(),
+        ),
     ],
     ids=["server", "export"],
 )
@@ -544,6 +549,24 @@ def test_requirements_are_pinned_and_complete(
         name: Version(version(name)).public for name in needed
     }
     assert all(list(file) == sorted(file) for file in each)
+
+
+def test_every_package_has_its_hashes() -> None:
+    """Whatever an index serves under a pinned name is installed only if it is the known file."""
+    tree = render(config_of("default"))
+    for file in ("requirements.txt", "requirements-export.txt"):
+        for line in tree[file].decode().replace("\\\n", " ").splitlines():
+            if not line.startswith("#"):
+                assert re.fullmatch(r"\S+==\S+( +--hash=sha256:[0-9a-f]{64}){1,2}", line), line
+    installs = [
+        command
+        for word, rest in stages(tree["Dockerfile"])[0]
+        if word == "RUN"
+        for command in rest.split("&&")
+        if " install " in command and "requirements-torch.txt" not in command
+    ]
+    assert installs
+    assert all("--require-hashes" in command for command in installs)
 
 
 def test_the_server_downloads_and_reports_nothing() -> None:

@@ -142,12 +142,15 @@ def test_a_pin_that_moved_alone_is_named(tmp_path: Path) -> None:
     """A version other than the tested one, and a package without one, are each said so."""
     (tmp_path / ".ci").mkdir()
     (tmp_path / ".ci" / "constraints.txt").write_text("# tested\nPython_Multipart==1.0\n")
-    moved = with_tree({"requirements.txt": b"python-multipart==1.1\n"}, tmp_path)
+    hashed = b"python-multipart==1.1 \\\n    --hash=sha256:" + b"0" * 64 + b"\n"
+    moved = with_tree({"requirements.txt": hashed}, tmp_path)
     found = local.pins(moved)
     assert found.outcome == "warning"
     assert "python-multipart 1.1, tested 1.0" in found.detail
     loose = with_tree({"requirements.txt": b"# words\n\nnumpy>=2\n"})
     assert "requirements.txt: numpy>=2" in local.pins(loose).detail
+    unhashed = with_tree({"requirements.txt": b"numpy==2.4.6\n"})
+    assert "Without a hash: numpy" in local.pins(unhashed).detail
 
 
 def test_without_lock_files_pins_are_pins(tmp_path: Path) -> None:
