@@ -192,8 +192,8 @@ class Model(_Section):
     )
     query_instruction: str | None = Field(
         None,
-        description="Put before queries, and only before queries; by default the model's own prompt "
-        'for them. `""` is none.',
+        description="Put before queries, and only before queries; by default the model's own "
+        'prompt for them. `""` is none.',
     )
     document_instruction: str | None = Field(
         None, description="Put before documents; by default the model's own prompt for them."

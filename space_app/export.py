@@ -90,8 +90,8 @@ def export(spec: ModelSpec, out: Path) -> Manifest:
         for arithmetic in dict.fromkeys(("fp32", made.arithmetic)):
             embedder = backends.load(folder, made, threads=_CHECK_THREADS, arithmetic=arithmetic)
             made = canaries.with_exported(embedder, made)
+            _say(f"Lowest cosine in {embedder.arithmetic} {canaries.check(embedder, made):.6f}")
         _require_same_tokens(embedder, exported.readings)
-        _say(f"Lowest cosine {canaries.check(embedder, made):.6f}")
         manifest.write(made, folder)
     return made
 
@@ -208,6 +208,8 @@ def _size(folder: Path) -> int:
 
 
 def _say(line: str) -> None:
+    # Names and prompts come from the model's files, and a terminal would obey what is in them.
+    line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
     print(line, file=sys.stderr, flush=True)  # noqa: T201 -- progress of a command
 
 

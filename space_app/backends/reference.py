@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 _POSITIONS = re.compile(r"position|^wpe$")
 """Names of tables of positions, in the architectures of transformers."""
 
+_LENGTH_TOLERANCE = 1e-3
 _MOST_SHOWN = 500
 
 
@@ -53,6 +56,8 @@ def load_model(folder: Path) -> SentenceTransformer:
         TypeError,
         AttributeError,
         ImportError,
+        EOFError,
+        UnpicklingError,
         SafetensorError,
     ) as error:
         # What transformers and its parsers are known to raise on files that they cannot use.
@@ -144,6 +149,12 @@ def canaries(model: SentenceTransformer, instructions: Instructions) -> tuple[Ca
     before, documents = instructions.document, list(CANARY_DOCUMENTS)
     rows = model.encode_document(documents, prompt=before, **how)
     found += [(before + text, row) for text, row in zip(documents, rows, strict=True)]
+    if not all(abs(np.linalg.norm(row) - 1) <= _LENGTH_TOLERANCE for _, row in found):
+        raise ExportError(
+            "The model makes of a text no vector that could be brought to length 1.",
+            cause="Its weights hold something else than numbers, or nothing but zeros.",
+            next_step="Get its files again, or use another model.",
+        )
     return tuple(Canary(text=text, vector=tuple(row.tolist())) for text, row in found)
 
 

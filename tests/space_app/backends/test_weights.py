@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from tiny_models import edit, rewrite, tiny_model
 
 from space_app.backends.torch import TorchEmbedder
-from space_app.core.errors import ArtefactError
+from space_app.core.errors import ArtefactError, ExportError
 from space_app.export import export
 from space_app.model_file import ModelSpec
 
@@ -115,6 +115,33 @@ def test_pickled_weights(model: Path) -> None:
 
     with pytest.raises(ArtefactError, match=f"missing: {LAYER}"):
         made(model)
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage" * 100])
+@pytest.mark.parametrize("folder", ["", "2_Dense"])
+def test_damaged_pickles(tmp_path: Path, folder: str, damage: bytes) -> None:
+    """Files that are no weights at all are a message."""
+    model = tiny_model(tmp_path, dense=True)
+    (model / folder / "model.safetensors").unlink()
+    (model / folder / "pytorch_model.bin").write_bytes(damage)
+
+    with pytest.raises(ArtefactError, match="does not load"):
+        made(model)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "torch"])
+@pytest.mark.parametrize("value", [torch.nan, 0])
+def test_weights_that_make_no_vector(
+    model: Path, value: float, backend: Literal["openvino", "torch"]
+) -> None:
+    """A model that computes something else than numbers, or only zeros, is refused."""
+    rewrite(
+        model / "model.safetensors",
+        lambda weights: {key: torch.full_like(each, value) for key, each in weights.items()},
+    )
+
+    with pytest.raises(ExportError, match="no vector"):
+        made(model, backend)
 
 
 def test_weights_in_several_files(model: Path) -> None:
