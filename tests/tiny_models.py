@@ -18,6 +18,7 @@ from transformers import (
     AutoModel,
     BertConfig,
     BertTokenizerFast,
+    ModernBertConfig,
     PreTrainedTokenizerFast,
     RobertaConfig,
     XLMRobertaConfig,
@@ -35,14 +36,24 @@ SIZES = {
     "intermediate_size": 64,
     "initializer_range": 0.2,
 }
-_CONFIGS = {"bert": BertConfig, "roberta": RobertaConfig, "xlm-roberta": XLMRobertaConfig}
+_CONFIGS = {
+    "bert": BertConfig,
+    "roberta": RobertaConfig,
+    "xlm-roberta": XLMRobertaConfig,
+    "modernbert": ModernBertConfig,
+}
 
 
 def tiny_model(folder: Path, kind: str = "bert", *, dense: bool = False, **config: Any) -> Path:
     """Save a model of a kind: mean pooling, with the tokenizer's usual special tokens."""
     torch.manual_seed(0)
-    tokenizer = _bert_tokenizer() if kind == "bert" else _roberta_tokenizer()
-    numbers = {"pad_token_id": tokenizer.pad_token_id, "vocab_size": len(tokenizer)}
+    tokenizer = _roberta_tokenizer() if "roberta" in kind else _bert_tokenizer()
+    numbers = {
+        "pad_token_id": tokenizer.pad_token_id,
+        "cls_token_id": tokenizer.cls_token_id,
+        "sep_token_id": tokenizer.sep_token_id,
+        "vocab_size": len(tokenizer),
+    }
     settings = _CONFIGS[kind](**(SIZES | numbers | config))
     AutoModel.from_config(settings).save_pretrained(folder / "encoder")
     tokenizer.save_pretrained(folder / "encoder")
