@@ -196,11 +196,13 @@ def within(seconds: float, do: Callable[[], T]) -> T:
 
     threading.Thread(target=work, name="within a time limit", daemon=True).start()
     try:
-        result, error = outcome.get(timeout=max(deadline.at - time.monotonic(), 0))
-    except queue.Empty:
-        raise OutOfTime from None
-    finally:
+        result, raised = outcome.get(timeout=max(deadline.at - time.monotonic(), 0))
+    except BaseException as error:
         deadline.at = 0
-    if error is not None:
-        raise error
+        if isinstance(error, queue.Empty):
+            raise OutOfTime from None
+        raise
+    deadline.at = float("inf")  # a stream that it opened has limits of its own
+    if raised is not None:
+        raise raised
     return cast("T", result)

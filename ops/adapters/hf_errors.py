@@ -15,6 +15,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from ops.adapters.retries import NoAnswer
 from ops.errors import Conflict, HubUnreachable, NotAHub, NotAllowed, OpsError
 from ops.http_client import AnswerRefused, OutOfTime, Redirected
 
@@ -74,7 +75,7 @@ def hub_errors(doing: str, endpoint: str) -> Iterator[None]:
         ) from error
     except tuple(_STRANGE) as error:
         raise not_a_hub(doing, endpoint, _STRANGE[type(error)] or str(error)) from error
-    except httpx2.TransportError as error:
+    except (httpx2.TransportError, NoAnswer) as error:
         raise unreachable(doing, endpoint, error) from error
 
 
@@ -100,6 +101,13 @@ def reading_errors(doing: str, endpoint: str) -> Iterator[None]:
         raise
     except _MISREAD as error:
         raise not_a_hub(doing, endpoint, "it answered something else") from error
+    except RuntimeError as error:
+        # An upload's; what it comes from says more.
+        if isinstance(error.__cause__, HfHubHTTPError | httpx2.RequestError):
+            raise error.__cause__ from error
+        raise NoAnswer("The upload failed") from error
+    except ConnectionError as error:
+        raise NoAnswer("The upload failed") from error
 
 
 def not_a_hub(doing: str, endpoint: str, why: str) -> NotAHub:
@@ -111,7 +119,7 @@ def not_a_hub(doing: str, endpoint: str, why: str) -> NotAHub:
     )
 
 
-def unreachable(doing: str, endpoint: str, error: httpx2.TransportError) -> HubUnreachable:
+def unreachable(doing: str, endpoint: str, error: Exception) -> HubUnreachable:
     """Nobody answered, or not to the end."""
     return HubUnreachable(
         f"Could not {doing}: {endpoint} did not answer ({error}).",

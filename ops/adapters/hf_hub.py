@@ -187,7 +187,7 @@ class Hub:
         def look() -> ModelState:
             info = self._api.model_info(model_id, revision=revision)
             licence = info.card_data.get("license") if info.card_data is not None else None
-            return ModelState(info.sha or "", _licence(licence))
+            return ModelState(_commit(info.sha), _licence(licence))
 
         try:
             return self._ask(f"look at the model {model_id}", look)
@@ -594,6 +594,12 @@ def _runtime(told: SpaceRuntime) -> Runtime:
         sleep_time=told.sleep_time,
         error_message=told.raw.get("errorMessage"),
     )
+
+
+def _commit(value: str | None) -> str:
+    if not value:
+        raise ValueError("no commit")
+    return value
 
 
 def _licence(value: Any) -> str | None:

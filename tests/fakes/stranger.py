@@ -75,8 +75,8 @@ def asking_for_a_password(times: int = 5) -> Callable[[Asked], bytes]:
     return answer
 
 
-def forwarding(server: str, *, instead: str) -> Callable[[Asked], bytes]:
-    """Answers what a server at `server` answers, with the address `instead` in place of it."""
+def forwarding(server: str) -> Callable[[Asked], bytes]:
+    """Answers what a server at `server` answers, as if it were that server itself."""
 
     def answer(asked: Asked) -> bytes:
         told = loopback.request(
@@ -85,7 +85,7 @@ def forwarding(server: str, *, instead: str) -> Callable[[Asked], bytes]:
             headers={k: v for k, v in asked.headers.items() if k not in _OF_A_CONNECTION},
             content=asked.body,
         )
-        content = told.content.replace(server.encode(), instead.encode())
+        content = told.content.replace(server.encode(), f"http://{asked.headers['host']}".encode())
         kept = {k: v for k, v in told.headers.items() if k not in _OF_A_CONNECTION}
         return reply(content, f"{told.status_code} {told.reason_phrase}", **kept)
 

@@ -13,6 +13,7 @@ from fakes.embedding_server import embedding_app
 from fakes.runner import FakeRunner
 from hub_world import SPACE, WRITE, hub_world
 from running_ops import command, environment, on_a_terminal
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -202,7 +203,7 @@ def test_open_on_a_desktop_launches(world: World, folder: Path) -> None:
     """On a terminal of a desktop, the browser is given the address."""
     opener = folder / "bin" / "xdg-open"
     opener.parent.mkdir()
-    opener.write_text(f'#!/bin/sh\necho "$@" > "{folder}/opened"\n')
+    opener.write_text(f'#!/bin/sh\nenv > "{folder}/env"\necho "$@" > "{folder}/opened"\n')
     opener.chmod(0o755)
     path = f"{opener.parent}:{os.environ['PATH']}"
     code, shown = on_a_terminal(
@@ -210,7 +211,10 @@ def test_open_on_a_desktop_launches(world: World, folder: Path) -> None:
     )
     assert code == 0
     assert world.url() in shown
+    wait_until(lambda: (folder / "opened").exists() and (folder / "opened").read_text() != "")
     assert (folder / "opened").read_text() == f"{world.url()}\n"
+    assert "DISPLAY=:99\n" in (folder / "env").read_text()
+    assert "HF_TOKEN" not in (folder / "env").read_text()
 
 
 @pytest.mark.parametrize(

@@ -547,7 +547,7 @@ def test_git_is_led_to_nobody_else(world: World, tmp_path: Path, part: str, stat
         def answer(asked: Asked) -> bytes:
             if part in asked.path:
                 return redirect(thief.origin + asked.path, status)
-            return forwarding(world.hub.endpoint, instead=hub.origin)(asked)
+            return forwarding(world.hub.endpoint)(asked)
 
         with stranger(answer) as hub:
             retries = Retries(tries=1)
