@@ -192,7 +192,7 @@ class Output:
         known = set(_facts(before)) if before is not None else set()
         for name, value in _facts(status if before is None else _steady(status)):
             if (name, value) not in known:
-                self.line(f"{name:<14} {value}", None)
+                self.line(f"{name:<14} {_indented(value)}", None)
 
     def snippets(self, connected: Connected, **more: Any) -> None:
         """What to paste on stdout, as it is; what to know about it on stderr."""

@@ -74,6 +74,7 @@ def safe_line(text: str) -> str:
 def safe_data(data: Any) -> Any:
     """The same value without secrets in its texts, for JSON, which escapes characters itself."""
     if isinstance(data, str):
+        data = redacted(data)
         plain = edited(data, _sequences(data))
         return redacted(plain) if secrets_in(plain) else data
     if isinstance(data, dict):

@@ -52,6 +52,9 @@ def test_a_colour_does_not_save_a_secret() -> None:
     hide("a-secret-value")
     assert safe("a-sec\x1b[31mret-value") == HIDDEN
     assert safe_data(["a-sec\x1b[31mret-value"]) == [HIDDEN]
+    half = "\x1b[ "  # takes the next letter along
+    assert "secret" not in safe(f"{half}a-secret-value")
+    assert safe_data([f"{half}a-secret-value"]) == [f"{half}{HIDDEN}"]
 
 
 def test_one_line_is_one() -> None:
