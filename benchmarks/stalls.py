@@ -3,8 +3,9 @@
     python benchmarks/stalls.py MODEL_DIR [--seconds 5] [--only WORD]
 
 One client sends one short query after the other. Beside it, a neighbour sends one kind of request
-over and over: first a legitimate bulk of 2,048 texts, then bodies that are expensive to read. Prints the short query's latencies for each kind, and its slowest one as a multiple of the slowest
-beside the bulk. Exits 1 when a multiple is above 10.
+over and over: first a legitimate bulk of 2,048 texts, then bodies that are expensive to read.
+Prints the short query's latencies beside each kind, and its slowest one as a multiple of the
+slowest beside the bulk. Exits 1 when a multiple is above 10.
 """
 
 from __future__ import annotations

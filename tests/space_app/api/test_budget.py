@@ -60,7 +60,7 @@ def begun(
 
 
 def test_unfinished_bodies_hold_no_more_than_the_budget(app: Running) -> None:
-    """Beyond it large requests get 429; small ones and monitors are answered, and so are all then."""
+    """Beyond it large requests get 429, until others end; small ones and monitors are answered."""
     with ExitStack() as stack:
         for _ in range(FIT):
             stack.enter_context(begun(app, LARGEST))

@@ -229,8 +229,7 @@ def test_a_reply_that_nobody_reads_is_given_up(hasty: str) -> None:
         wait_until(lambda: not holds(hasty, 0))
         wait_until(lambda: holds(hasty, 0))
         with pytest.raises(ConnectionResetError):
-            while client.recv(65536):
-                pass
+            receive_all(client)
 
 
 def test_a_slow_reader_gets_its_reply(tmp_path: Path) -> None:
@@ -246,6 +245,12 @@ def test_a_slow_reader_gets_its_reply(tmp_path: Path) -> None:
             received += more
 
     assert received.endswith(b"0\r\n\r\n")
+
+
+def receive_all(client: socket.socket) -> None:
+    """Until the end."""
+    while client.recv(65536):
+        pass
 
 
 def holds(url: str, size: int) -> bool:
