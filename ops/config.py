@@ -230,7 +230,9 @@ class Server(_Section):
         2048, description="Most texts in one request."
     )
     max_wait_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
-        30, description="A request that would wait longer is refused with 429 and Retry-After."
+        30,
+        description="Seconds in which an admitted request is answered; others get 429 and "
+        "Retry-After. A request that needs more than half of that alone gets twice what it needs.",
     )
     cache_mb: Annotated[int, Field(ge=0, le=65536)] = Field(
         16, description="Memory for vectors of recent texts; 0 keeps none."

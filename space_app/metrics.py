@@ -98,7 +98,8 @@ class Metrics:
             "truncated_texts", "Texts that were longer than the model reads."
         )
         self._refused = self._counter(
-            "overloaded_requests", "Requests refused with 429: they would have waited too long."
+            "overloaded_requests",
+            "Requests refused with 429: they would not have been answered in time.",
         )
         self._invalid = self._counter(
             "invalid_vector_requests",

@@ -209,7 +209,8 @@ class Routes:
 
     async def _embedded(self, request: Request, asked: EmbedRequest) -> Embeddings:
         lease_of(request).take(len(asked.texts) * self._service.manifest.dimensions * 4)
-        result = await body.while_connected(request, self._service.embed(asked))
+        work = self._service.embed(asked, key=request.state.key_name)
+        result = await body.while_connected(request, work)
         note_embeddings(request, result)
         return result
 

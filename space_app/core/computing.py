@@ -61,13 +61,14 @@ class Computing:
         self,
         embedder: Embedder,
         *,
+        max_wait: float,
         deliver: Callable[[Step, Matrix, Phase], None],
         fail: Callable[[int, Exception], None],
     ):
         self._embedder = embedder
         self._deliver = deliver
         self._fail = fail
-        self._scheduler = Scheduler(embedder.step_shapes, embedder.step_texts)
+        self._scheduler = Scheduler(embedder.step_shapes, embedder.step_texts, max_wait)
         self._texts: dict[int, dict[int, Encoded]] = {}
         self._warming = Warming(embedder.step_shapes)
         self._invalid = 0
@@ -96,15 +97,22 @@ class Computing:
         with self._changed:
             return self._scheduler.load()
 
-    def wait(self, *, texts: int, tokens: int) -> float:
-        """Seconds that a request of this size would wait for others."""
+    def refuse(self, *, key: str, mark: int, texts: int, tokens: int) -> float | None:
+        """Seconds after which a request of this size is taken; None: it is now."""
         with self._changed:
-            return self._scheduler.wait(texts=texts, tokens=tokens)
+            return self._scheduler.refuse(
+                texts=texts,
+                tokens=tokens,
+                key=key,
+                mark=mark,
+                now=time.monotonic(),
+            )
 
-    def enter(self, request: int, *, texts: int, expected: int) -> None:
+    def enter(self, request: int, *, key: str, texts: int, expected: int) -> None:
         """A request is here; its texts are to be added, and it is to be dropped in the end."""
         with self._changed:
-            self._scheduler.enter(request, texts=texts, expected=expected, now=time.monotonic())
+            now = time.monotonic()
+            self._scheduler.enter(request, texts=texts, expected=expected, now=now, key=key)
             self._texts[request] = {}
 
     def add(self, request: int, texts: Iterable[tuple[int, Encoded]], *, expected: int) -> None:
@@ -175,7 +183,7 @@ class Computing:
                 self._asked_at = time.monotonic()
                 self._deliver(job.step, vectors, phase)
             with self._changed:
-                self._scheduler.observe(job.step, phase.seconds)
+                self._scheduler.observe(job.step, phase.seconds, time.monotonic())
         self._warming.computed(job.step.shape)
 
     def _failed(self, step: Step, error: Exception) -> None:

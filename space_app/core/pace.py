@@ -19,6 +19,9 @@ _STEEPEST = 0.5
 
 _RECENT = 32
 _WEIGHT = 0.1
+_WASTE = 1.2
+_MOST_WASTE = 10.0
+"""How many times as long as at the best pace it takes while much waits: at first, and at most."""
 
 
 class Pace:
@@ -38,6 +41,7 @@ class Pace:
         self._seen: set[Shape] = set()
         self._seconds = {shape: shape.tokens * _GUESS for shape in shapes}
         self._slowdown = 1.0
+        self._waste = _WASTE
 
     def observe(self, shape: Shape, seconds: float) -> None:
         """A step of this shape took so long."""
@@ -54,15 +58,26 @@ class Pace:
         ratio = seconds / self._seconds[shape]
         self._slowdown += _WEIGHT * (ratio - self._slowdown)
 
+    def worked(self, tokens: int, seconds: float) -> None:
+        """While more than a step waited this many tokens took so long, pauses included."""
+        ratio = seconds / (tokens * self._best * self._slowdown)
+        self._waste += _WEIGHT / 4 * (min(ratio, _MOST_WASTE) - self._waste)
+
     def seconds(self, shape: Shape) -> float:
         """What a step costs when nothing else disturbs it."""
         return self._seconds[shape]
 
     @property
     def seconds_per_token(self) -> float:
-        """Of full steps of the best shape, as slow as they have been of late."""
-        best = min(seconds / shape.tokens for shape, seconds in self._seconds.items())
-        return best * self._slowdown
+        """While much waits: of full steps of the best shape, as slow as they have been of late.
+
+        What steps leave empty, and what passes between them, is part of it.
+        """
+        return self._best * self._slowdown * self._waste
+
+    @property
+    def _best(self) -> float:
+        return min(seconds / shape.tokens for shape, seconds in self._seconds.items())
 
 
 def _times_at_most(measured: Shape, shape: Shape) -> float:

@@ -24,8 +24,9 @@ from space_app.core.errors import (
 )
 from space_app.core.observer import Nobody
 from space_app.core.pending import Pending, Slice
-from space_app.core.scheduler import INTERACTIVE_TEXTS
+from space_app.core.scheduler import MAX_WAIT
 from space_app.core.types import Phase, Role
+from space_app.core.waiting import INTERACTIVE_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_WAIT = 30.0
 CACHE_BYTES = 16 * 1024 * 1024
 _SLICE_TEXTS = 64
 _SLICE_CHARACTERS = 100_000
@@ -49,7 +49,9 @@ _AT_ONCE_CHARACTERS = 2_000
 """Of one text, which is read on the event loop: half a millisecond, and waking a thread costs more
 on few cores, each wake-up at the cost of the computing threads."""
 
-_CHARACTERS_PER_TOKEN = 4
+_BYTES_PER_TOKEN = 4
+"""Of UTF-8: a Chinese character has three, and is a token more often than not."""
+
 _SPECIAL_TOKENS = 2
 _MAX_QUEUED_CHARACTERS = 64 * 1024 * 1024
 """Of all requests together, so that what waits fits into memory."""
@@ -88,7 +90,6 @@ class Service:
         self.manifest = manifest
         self._embedder = embedder
         self._max_inputs = max_inputs
-        self._max_wait = max_wait
         self._observer = observer or Nobody()
         self._cache = Cache(manifest.fingerprint, max_bytes=cache_bytes)
         self._pending: dict[int, Pending] = {}
@@ -99,7 +100,9 @@ class Service:
         self._small_reader = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
         self._bulk_reader = ThreadPoolExecutor(1, thread_name_prefix="tokenise-bulk")
         self._token_reader = ThreadPoolExecutor(1, thread_name_prefix="tokenise-uncut")
-        self._computing = Computing(embedder, deliver=self._computed, fail=self._failed)
+        self._computing = Computing(
+            embedder, max_wait=max_wait, deliver=self._computed, fail=self._failed
+        )
 
     @property
     def stopping(self) -> bool:
@@ -139,26 +142,28 @@ class Service:
         self._bulk_reader.shutdown(cancel_futures=True)
         self._token_reader.shutdown(cancel_futures=True)
 
-    async def embed(self, request: EmbedRequest) -> Embeddings:
+    async def embed(self, request: EmbedRequest, *, key: str = "") -> Embeddings:
         """Embed the texts, each with its role's instruction before it.
+
+        `key` names whose request it is: keys share the engine equally.
 
         Raises:
             EmptyInput, TooManyInputs, InvalidRequest: the request cannot be answered.
             InputTooLong: a text would have to be cut, and is not to be.
             InvalidVector: the model has no usable vector of a text.
-            Overloaded: it would wait too long.
+            Overloaded: it would not be answered in time.
             Stopping: the server takes no new work.
         """
         self._check(request)
         characters = sum(map(len, request.texts))
         expected = self._expected(request.texts, request.role)
-        self._admit(request, characters, expected)
+        self._admit(request, key, characters, expected)
         self._loop = asyncio.get_running_loop()
         pending = Pending(request, self._loop.create_future())
         self._last = number = self._last + 1
         self._pending[number] = pending
         self._characters += characters
-        self._computing.enter(number, texts=len(request.texts), expected=expected)
+        self._computing.enter(number, key=key, texts=len(request.texts), expected=expected)
         try:
             await self._read(number, pending, expected)
             answer = await pending.answer
@@ -235,22 +240,26 @@ class Service:
                 f"dimensions is {dimensions}, this model has 1 to {most}.", param="dimensions"
             )
 
-    def _admit(self, request: EmbedRequest, characters: int, expected: int) -> None:
+    def _admit(self, request: EmbedRequest, key: str, characters: int, expected: int) -> None:
         """Raise Overloaded where too much waits; who finds nobody else is always taken."""
         if self.idle:
             return
-        wait = self._computing.wait(texts=len(request.texts), tokens=expected)
-        if wait > self._max_wait:
-            after = wait - self._max_wait
-        elif self._characters + characters > _MAX_QUEUED_CHARACTERS:
-            after = wait
-        else:
-            return
-        self._observer.overloaded()
-        raise Overloaded(
-            f"The server is busy: an answer would take {max(wait, 1):.0f} seconds to begin with.",
-            retry_after=max(1, math.ceil(after)),
+        texts = request.texts
+        wait = self._computing.refuse(
+            key=key,
+            mark=hash((len(texts), characters, texts[0], texts[-1])),
+            texts=len(texts),
+            tokens=expected,
         )
+        if wait is None and self._characters + characters > _MAX_QUEUED_CHARACTERS:
+            wait = self._computing.load.seconds
+        if wait is not None:
+            self._observer.overloaded()
+            after = max(1, math.ceil(wait))
+            raise Overloaded(
+                f"The server is busy: send this request again in {after} seconds.",
+                retry_after=after,
+            )
 
     async def _read(self, number: int, pending: Pending, expected: int) -> None:
         """Have the texts tokenised, slice by slice, and computed from the first slice on."""
@@ -300,8 +309,8 @@ class Service:
     def _expected(self, texts: tuple[str, ...], role: Role) -> int:
         """A guess of the texts' tokens."""
         longest = self.manifest.max_length
-        more = len(self._instruction(role)) // _CHARACTERS_PER_TOKEN + _SPECIAL_TOKENS
-        return sum(min(len(text) // _CHARACTERS_PER_TOKEN + more, longest) for text in texts)
+        more = len(self._instruction(role)) // _BYTES_PER_TOKEN + _SPECIAL_TOKENS
+        return sum(min(_bytes(text) // _BYTES_PER_TOKEN + more, longest) for text in texts)
 
     def _instruction(self, role: Role) -> str:
         if role is Role.QUERY:
@@ -333,6 +342,10 @@ class Service:
     def _fail(self, request: int, error: Exception) -> None:
         if (pending := self._pending.get(request)) is not None:
             pending.fail(error)
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def _slices(texts: tuple[str, ...]) -> Iterator[Slice]:

@@ -39,8 +39,18 @@ def test_disturbed_steps_do_not_count_but_slow_the_forecast_down() -> None:
     measured(pace, MIDDLE, *[0.064] * 20)
 
     assert pace.seconds(MIDDLE) == 0.032
-    assert undisturbed == pytest.approx(0.032 / 64)
+    assert undisturbed == pytest.approx(0.032 / 64 * 1.2)
     assert undisturbed * 1.5 < pace.seconds_per_token < undisturbed * 20
+
+
+def test_what_a_full_queue_really_takes_counts() -> None:
+    """Room that steps leave empty and pauses between them are part of the forecast."""
+    pace = Pace((MIDDLE,))
+    measured(pace, MIDDLE, 0.032)
+    for _ in range(200):
+        pace.worked(32, 0.033)
+
+    assert pace.seconds_per_token == pytest.approx(0.033 / 32, rel=0.02)
 
 
 def test_what_was_quick_once_is_forgotten() -> None:

@@ -7,15 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from space_app.core.scheduler import (
-    BULK_SHARE,
-    INTERACTIVE_TEXTS,
-    RECENT_SECONDS,
-    Item,
-    Scheduler,
-    Step,
-)
+from space_app.core.scheduler import BULK_SHARE, RECENT_SECONDS, Scheduler, Step
 from space_app.core.types import Shape
+from space_app.core.waiting import INTERACTIVE_TEXTS, Item
 
 LENGTHS = (16, 32, 64, 128, 256)
 SHAPES = (
@@ -44,10 +38,10 @@ class Run:
     scheduler: Scheduler = field(default_factory=lambda: Scheduler(SHAPES, TEXTS))
     steps: list[Step] = field(default_factory=list)
 
-    def enter(self, request: int, tokens: list[int]) -> None:
+    def enter(self, request: int, tokens: list[int], *, key: str = "") -> None:
         """A request with all its texts."""
         now = len(self.steps) / 10
-        self.scheduler.enter(request, texts=len(tokens), expected=sum(tokens), now=now)
+        self.scheduler.enter(request, texts=len(tokens), expected=sum(tokens), now=now, key=key)
         self.scheduler.add(request, enumerate(tokens), expected=0)
 
     def step(self) -> Step | None:
@@ -311,7 +305,6 @@ def test_a_request_that_turns_out_to_be_long_is_no_interactive_one() -> None:
     run.scheduler.add(0, enumerate([200] * 8), expected=0)
     run.enter(1, [3])
 
-    assert run.scheduler.wait(texts=1, tokens=3) < run.scheduler.wait(texts=9, tokens=300)
     step = run.step()
     assert step is not None
     assert step.items[0].request == 1
@@ -328,20 +321,35 @@ def test_texts_that_are_not_read_yet_count() -> None:
     assert scheduler.load().texts == 2
 
 
-def test_the_wait_is_what_is_ahead_at_the_measured_pace() -> None:
-    """Interactive requests wait for their like, bulk ones for at most as much as they bring."""
+@pytest.mark.parametrize("tokens", [[20] * 4, [20] * 60], ids=["interactive", "bulk"])
+def test_keys_share(tokens: list[int]) -> None:
+    """A key with many requests and one with few get as much as the other while both wait."""
+    run = Run(Scheduler(SHAPES, TEXTS, max_wait=3600))
+    for number in range(40):
+        run.enter(number, tokens, key="many")
+    for number in range(40, 43):
+        run.enter(number, tokens, key="few")
+    while not all(any(n in step.requests for step in run.steps) for n in (40, 41, 42)):
+        run.step()
+
+    few = sum(i.tokens for step in run.steps for i in step.items if i.request >= 40)
+    many = sum(i.tokens for step in run.steps for i in step.items if i.request < 40)
+    assert abs(many - few) <= sum(tokens) + 2 * LENGTHS[-1]
+
+
+def test_a_key_that_comes_late_is_next() -> None:
+    """Whatever waits of another key, a query is in the next step, and in every second one then."""
     run = Run()
-    for _ in range(2):  # the first one of a length does not count
-        for shape in SHAPES:
-            run.scheduler.observe(Step((), shape), shape.tokens / 1000)
-    assert run.scheduler.wait(texts=100, tokens=5000) == 0
-
-    run.enter(0, [100] * 60)
-    run.enter(1, [50])
-
-    assert run.scheduler.wait(texts=100, tokens=2000) == pytest.approx(2.05)
-    assert run.scheduler.wait(texts=100, tokens=9000) == pytest.approx(6.05)
-    assert run.scheduler.wait(texts=1, tokens=9) == pytest.approx(0.05 / (1 - BULK_SHARE))
+    for number in range(200):
+        run.enter(number, [30] * 8, key="many")
+    for _ in range(20):
+        run.step()
+    for number in range(1000, 1005):
+        run.enter(number, [10], key="few")
+        before = len(run.steps)
+        while not any(number in step.requests for step in run.steps[before:]):
+            run.step()
+        assert len(run.steps) - before <= 2
 
 
 def test_a_text_that_is_too_long_is_a_bug() -> None:
