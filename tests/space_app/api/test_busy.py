@@ -6,11 +6,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import httpx2
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import httpx2
     from conftest import Running, StartApp
     from fakes.embedder import FakeEmbedder
 
@@ -27,13 +26,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 def ask(app: Running, key: str, *texts: str) -> httpx2.Response:
     """Send texts with a key."""
-    return httpx2.post(
-        f"{app.url}/v1/embeddings",
-        json={"input": texts},
-        headers={"X-API-Key": key},
-        trust_env=False,
-        timeout=60,
-    )
+    return app.http.post("/v1/embeddings", json={"input": texts}, headers={"X-API-Key": key})
 
 
 def test_one_keys_crowd_does_not_delay_anothers_query(
