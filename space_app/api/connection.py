@@ -6,6 +6,7 @@ is answered in the one shape of errors too.
 
 from __future__ import annotations
 
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +26,9 @@ _HEAD_SECONDS = 20.0
 _REFUSED_BODY_SECONDS = 10.0
 """For a client that sends its whole body before it reads the refusal."""
 
+_MAX_CONNECTIONS = 800
+"""Below what systems usually allow a process to open."""
+
 _UNREAD_SECONDS = 10.0
 """Between two checks whether a client reads its answer."""
 
@@ -36,7 +40,10 @@ class Connection(HttpToolsProtocol):
     head_seconds = _HEAD_SECONDS
     refused_body_seconds = _REFUSED_BODY_SECONDS
     unread_seconds = _UNREAD_SECONDS
+    max_connections = _MAX_CONNECTIONS
 
+    idle_since = 0.0
+    """By the monotonic clock; means something while nothing is being answered."""
     _unread: Unread
     _head: int | None = 0
     """Bytes of the head that is being received, None while none is."""
@@ -49,6 +56,9 @@ class Connection(HttpToolsProtocol):
         """Called by asyncio."""
         super().connection_made(transport)
         self._unread = Unread(transport, self.loop, seconds=self.unread_seconds)
+        self.idle_since = time.monotonic()
+        if len(self.connections) > self.max_connections:
+            self._make_room()
         self._end_after(self.head_seconds, HTTPStatus.REQUEST_TIMEOUT)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -104,6 +114,26 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
         if self._hangs_up:
             self.transport.close()
+
+    def on_response_complete(self) -> None:
+        """Called by uvicorn."""
+        super().on_response_complete()
+        self.idle_since = time.monotonic()
+
+    def _make_room(self) -> None:
+        """Abort the connection that has been idle for longest, other than this one."""
+        others = [each for each in self.connections if each is not self]
+        idle = [each for each in others if isinstance(each, Connection) and each.idle]
+        if idle:
+            min(idle, key=lambda each: each.idle_since).transport.abort()
+
+    @property
+    def idle(self) -> bool:
+        """Whether every request is answered and sent. The head of one may be arriving."""
+        cycle: RequestResponseCycle | None = self.cycle
+        answered = cycle is None or cycle.response_complete
+        waiting = self.transport.is_closing() or self.transport.get_write_buffer_size()
+        return answered and not waiting
 
     def hang_up(self) -> None:
         """Close the connection, but not before the client has sent what it is sending.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +33,12 @@ class Hasty(Connection):
     unread_seconds = 0.2
 
 
+class Crowded(Connection):
+    """Has room for three."""
+
+    max_connections = 3
+
+
 class Checking(Connection):
     """Checks once a second whether its client reads."""
 
@@ -52,9 +58,11 @@ def _hasty(tmp_path: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _serving(folder: Path, connection: type[Connection]) -> Iterator[str]:
+def _serving(
+    folder: Path, connection: type[Connection], embedder: FakeEmbedder | None = None
+) -> Iterator[str]:
     settings = Settings(model_dir=folder, max_payload_mb=1)
-    service = Service(FakeEmbedder(), fake_manifest(), max_inputs=9)
+    service = Service(embedder or FakeEmbedder(), fake_manifest(), max_inputs=9)
     with serving(create_app(service, settings), http=connection) as url:
         yield url
 
@@ -245,6 +253,39 @@ def test_a_slow_reader_gets_its_reply(tmp_path: Path) -> None:
             received += more
 
     assert received.endswith(b"0\r\n\r\n")
+
+
+def test_idle_connections_make_room_for_new_ones(tmp_path: Path) -> None:
+    """The longest idle one goes, whether it sent nothing, half a head or a request before."""
+    with _serving(tmp_path, Crowded) as url, ExitStack() as stack:
+        nothing = stack.enter_context(connected(url))
+        half = stack.enter_context(connected(url))
+        half.sendall(HEAD)
+        for leaves in (None, nothing, half):
+            newcomer = stack.enter_context(connected(url))
+            newcomer.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert newcomer.recv(12) == b"HTTP/1.1 200"
+            if leaves is not None:
+                with suppress(ConnectionResetError):
+                    assert leaves.recv(100) == b""
+
+
+def test_a_request_that_is_being_answered_keeps_its_connection(tmp_path: Path) -> None:
+    """However many others come."""
+    embedder = FakeEmbedder()
+    embedder.gate.clear()
+    body = b'{"text":"x"}'
+    with _serving(tmp_path, Crowded, embedder) as url, ExitStack() as stack:
+        busy = stack.enter_context(connected(url))
+        busy.sendall(HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        assert embedder.started.acquire(timeout=30)
+        for _ in range(9):
+            client = stack.enter_context(connected(url))
+            client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(12) == b"HTTP/1.1 200"
+        embedder.gate.set()
+
+        assert busy.recv(12) == b"HTTP/1.1 200"
 
 
 def receive_all(client: socket.socket) -> None:
