@@ -1,4 +1,4 @@
-"""What requests hold of memory together, at the wire."""
+"""What requests hold of memory together, and what is not even parsed, at the wire."""
 
 from __future__ import annotations
 
@@ -143,3 +143,16 @@ def test_replies_are_counted_until_they_are_read(
         assert app.http.post("/embed", json={"text": "small"}).status_code == 200
         stack.close()
         wait_until(lambda: held(app) == 0)
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/embeddings", "/embeddings", "/embed", "/", "/similarity", "/tokenize"]
+)
+def test_no_route_parses_a_body_of_too_many_values(app: Running, path: str) -> None:
+    """Tens of thousands of keys in a field that nobody knows are refused, not made into objects."""
+    extra = b",".join(b'"%d":1' % n for n in range(25_000))
+    body = b'{"input":"x","inputs":"x","extra":{%b}}' % extra
+    reply = app.http.post(path, content=body)
+
+    assert reply.status_code == 422
+    assert b"strings" in reply.content
