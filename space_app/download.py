@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import httpx2
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, constants, set_client_factory, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 
 _TEXT = frozenset({".json", ".txt", ".model", ".jinja"})
 """Configurations, vocabularies, sentencepiece models, templates."""
+
+_TIMEOUT = 60
+"""Seconds without a byte; the library's own client waits for ever."""
+
+_STRANGE = (
+    httpx2.DecodingError, httpx2.TooManyRedirects,
+    AttributeError, LookupError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
+"""What the library raises when an answer is no Hub's."""
 
 _OTHER_RUNTIMES = frozenset({"onnx", "openvino", "coreml"})
 
@@ -49,6 +58,9 @@ def download(
     Raises:
         ExportError: no such model or revision, no access, no weights, no Hub, no room.
     """
+    # Else the library asks the Hub for a list of programs that might run it, and keeps the answer.
+    constants.HF_HUB_DISABLE_TELEMETRY = True
+    set_client_factory(lambda: httpx2.Client(follow_redirects=True, timeout=_TIMEOUT))
     api = HfApi(endpoint=endpoint)
     try:
         info = api.model_info(model, revision=revision)
@@ -58,7 +70,15 @@ def download(
         folder = snapshot_download(
             model, revision=commit, allow_patterns=names, endpoint=api.endpoint, cache_dir=cache
         )
-    except (HFValidationError, HfHubHTTPError, httpx2.HTTPError, OSError) as error:
+    except (HFValidationError, LocalEntryNotFoundError) as error:
+        raise _translated(error, model, revision, api.endpoint) from error
+    except _STRANGE as error:
+        raise ExportError(
+            f"{api.endpoint} did not answer like a Hugging Face Hub.",
+            cause="HF_ENDPOINT names something else, or a proxy or a login page answers.",
+            next_step="Look at that address in a browser, then try again.",
+        ) from error
+    except (HfHubHTTPError, httpx2.HTTPError, OSError) as error:
         raise _translated(error, model, revision, api.endpoint) from error
     return Snapshot(Path(folder), commit)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fakes.runner import FakeRunner
+from fakes.stranger import redirect, reply, stranger
 from huggingface_hub import HfApi
 
 from ops.hub import LocalHub
@@ -12,8 +13,10 @@ from space_app.core.errors import ExportError
 from space_app.download import download, wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from fakes.stranger import Asked
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 NEEDED = {
@@ -107,3 +110,25 @@ def test_one_format_of_the_weights() -> None:
         "vocab.txt",
     ]
     assert wanted(["pytorch_model.bin"]) == ["pytorch_model.bin"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda _: reply(b"{}"),
+        lambda _: reply(b"[]"),
+        lambda _: reply(b"<h1>Log in", Content_Type="text/html"),
+        lambda _: reply(b"[" * 100_000),
+        lambda _: reply(b"not zipped", Content_Encoding="gzip"),
+        lambda asked: redirect(asked.path),
+    ],
+    ids=["object", "array", "page", "deep", "bad gzip", "circle"],
+)
+def test_what_is_no_hub(tmp_path: Path, answer: Callable[[Asked], bytes]) -> None:
+    """It is told as that, and asked for nothing but the model."""
+    with stranger(answer) as server:
+        with pytest.raises(ExportError, match="did not answer like a Hugging Face Hub"):
+            download(MODEL, "main", endpoint=server.origin, cache=tmp_path)
+        assert {asked.path.partition("?")[0] for asked in server.asked} == {
+            f"/api/models/{MODEL}/revision/main"
+        }
