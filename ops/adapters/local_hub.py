@@ -5,21 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import httpx2
+from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
 
-from ops.errors import ConfigError, NotAllowed, NotRunning, OpsError
+from ops.errors import ConfigError, NotAHub, NotAllowed, NotRunning, OpsError
+from ops.http_client import MIB, LimitedClient, Limits, OutOfTime, within
 
 _TIMEOUT = 10.0
+_LIMITS = Limits(size=MIB, seconds=20)
 _BAD_REQUEST = 400
 _NOT_ALLOWED = (401, 403)
 
 
-@dataclass(frozen=True)
+@checked(frozen=True)
 class Ordered:
     """A fault that is still to come; `taken` is how often it has happened."""
 
     number: int
     fault: str
     taken: int
+
+
+_ORDERED = TypeAdapter(list[Ordered])
 
 
 @dataclass(frozen=True)
@@ -47,15 +54,25 @@ class LocalHubFaults:
 
     def _faults(self, method: str, body: dict[str, str] | None = None) -> list[Ordered]:
         reply = self._ask(method, "", body)
-        return [Ordered(entry["number"], entry["fault"], entry["taken"]) for entry in reply.json()]
+        try:
+            return _ORDERED.validate_json(reply.content)
+        except ValidationError as error:
+            raise NotAHub(
+                f"{self.endpoint} did not answer like a local Hub.",
+                cause="Another server listens there.",
+                next_step="Start one with ops hub serve, or give its URL with --url.",
+            ) from error
 
     def _ask(self, method: str, path: str, body: dict[str, str] | None) -> httpx2.Response:
         url = f"{self.endpoint.rstrip('/')}/_local/faults{path}"
         headers = {"Authorization": f"Bearer {self.token}"}
         try:
-            with httpx2.Client(timeout=_TIMEOUT, trust_env=False) as http:
-                reply = http.request(method, url, headers=headers, json=body)
-        except (httpx2.TransportError, httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
+            with LimitedClient(limits=_LIMITS, timeout=_TIMEOUT, trust_env=False) as http:
+                reply = within(
+                    _LIMITS.seconds,
+                    lambda: http.request(method, url, headers=headers, json=body),
+                )
+        except (httpx2.RequestError, httpx2.InvalidURL, OutOfTime) as error:
             raise NotRunning(
                 f"No Hub answers at {self.endpoint}.",
                 next_step="Start one with ops hub serve, or give its URL with --url.",
@@ -72,10 +89,17 @@ class LocalHubFaults:
             )
         if reply.status_code == _BAD_REQUEST:
             return ConfigError(
-                f"The Hub cannot read the fault: {reply.json()['error']}.",
+                f"The Hub cannot read the fault: {_said(reply)}.",
                 next_step="ops hub fault add --help",
             )
         return ConfigError(
             f"{self.endpoint} has no such fault, or is no local Hub (HTTP {reply.status_code}).",
             next_step="ops hub fault list; give the URL that ops hub serve prints with --url.",
         )
+
+
+def _said(reply: httpx2.Response) -> str:
+    try:
+        return str(reply.json()["error"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return "it does not say why"

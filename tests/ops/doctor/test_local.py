@@ -226,7 +226,7 @@ def test_a_copy_without_git_is_told(tmp_path: Path) -> None:
 
 
 def test_no_git_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine without git gets a warning, not a failure of GitPython's."""
+    """A machine without git gets a warning, not a failure."""
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "There is no git here" in local.git(context()).detail
 
