@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fakes.asgi_server import serving
@@ -43,6 +44,10 @@ class Checking(Connection):
     """Checks once a second whether its client reads."""
 
     unread_seconds = 1.0
+
+    def __init__(self, *args: Any, **more: Any):
+        super().__init__(*args, **more)
+        self.timeout_keep_alive = 0.2
 
 
 @pytest.fixture(name="patient")
@@ -85,10 +90,11 @@ def answer(client: socket.socket) -> tuple[int, str]:
     return int(head.split()[1]), json.loads(body)["error"]["code"]
 
 
-def send_for_ever(client: socket.socket, chunk: bytes) -> None:
+def send_for_ever(client: socket.socket, chunk: bytes, *, pause: float = 0) -> None:
     """Until it fails."""
     while True:
         client.sendall(chunk)
+        time.sleep(pause)
 
 
 def embeds(url: str) -> bool:
@@ -302,3 +308,54 @@ def holds(url: str, size: int) -> bool:
         while more := client.recv(65536):
             received += more
     return b"\nembedding_http_held_bytes %.1f\n" % size in received
+
+
+def test_an_idle_connection_is_closed(hasty: str) -> None:
+    """Also where the request's body came after its answer."""
+    with connected(hasty) as client:
+        client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+        client.sendall(b"abc")
+        assert client.recv(65536) == b""
+
+
+@pytest.mark.parametrize("drip", [b"1;", b"0\r\nX-A: "], ids=["extension", "trailer"])
+def test_framing_that_goes_on_after_the_answer(hasty: str, drip: bytes) -> None:
+    """Who sends no body either, but what stands around it, has no more time."""
+    with connected(hasty) as client:
+        client.sendall(
+            b"GET /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + drip
+        )
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            send_for_ever(client, b"x", pause=0.01)
+
+
+def test_requests_in_a_row(patient: str) -> None:
+    """However many, they are answered in their order, and read only as they are answered."""
+    count = 2000
+    ask = b"GET /livez?%d HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = HEAD + b'Connection: close\r\nContent-Length: 13\r\n\r\n{"text": "x"}'
+    with connected(patient) as client:
+        sending = threading.Thread(
+            target=client.sendall, args=(b"".join(ask % n for n in range(count)) + last,)
+        )
+        sending.start()
+        received = b""
+        while more := client.recv(65536):
+            received += more
+        sending.join(timeout=30)
+    assert received.count(b"HTTP/1.1 200 ") == count + 1
+    assert b'"embedding"' in received[-300:]
+
+
+def test_a_long_body_before_another_request(patient: str) -> None:
+    """What counts against the limit of a head is the head alone, in whichever packet it begins."""
+    text = b'{"text": "%b"}' % (b"x" * 500_000)
+    ask = HEAD + b"Content-Length: %d\r\n\r\n" % len(text) + text
+    with connected(patient) as client:
+        client.sendall(ask + HEAD + b"Connection: ")
+        client.sendall(b'close\r\nContent-Length: 13\r\n\r\n{"text": "x"}')
+        received = b""
+        while more := client.recv(65536):
+            received += more
+    assert received.count(b"HTTP/1.1 200 ") == 2
