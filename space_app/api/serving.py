@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import sys
-import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -27,8 +27,13 @@ if TYPE_CHECKING:
     from space_app.tracing import Tracing
 
 _DRAIN_SECONDS = 25.0
-_HANG_UP_SECONDS = 3
 _SWITCH_SECONDS = 0.0005
+_HANG_UP_SECONDS = 2
+"""For what doesn't end although its connection has."""
+
+_TURNS_TO_ARRIVE = 3
+"""Turns of the event loop in which all is accepted and read that has arrived."""
+
 _log = logging.getLogger("space_app")
 
 
@@ -64,7 +69,7 @@ def run(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=_HANG_UP_SECONDS,
+        timeout_graceful_shutdown=int(_DRAIN_SECONDS) + _HANG_UP_SECONDS,
     )
     # What is here now stays: the collector need not walk through it again and again.
     gc.freeze()
@@ -80,15 +85,16 @@ def _tracing(described: Manifest, protocol: str) -> Tracing | None:
 
 
 class Server(uvicorn.Server):
-    """uvicorn, but a signal first drains: what was admitted is answered, /health says 503.
+    """uvicorn, but a signal first drains: what has arrived is answered, nothing new is let in.
 
-    A second signal, or `_DRAIN_SECONDS`, ends that.
+    A second signal, or `drain_seconds`, ends that.
     """
+
+    drain_seconds = _DRAIN_SECONDS
 
     def __init__(self, config: uvicorn.Config, service: Service):
         super().__init__(config)
         self._service = service
-        self._drained_by = float("inf")
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Called when it is to listen; what nobody waits for comes after that."""
@@ -96,14 +102,26 @@ class Server(uvicorn.Server):
         if self.started:
             self._service.warm_up()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- uvicorn's
         """Called on SIGTERM and SIGINT."""
-        if self._service.stopping:
-            super().handle_exit(sig, frame)
-        self._service.stop()
-        self._drained_by = time.monotonic() + _DRAIN_SECONDS
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self._service.drain()
 
-    async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second; True ends the server."""
-        over = self._service.idle or time.monotonic() > self._drained_by
-        return await super().on_tick(counter) or (self._service.stopping and over)
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called by uvicorn after a signal."""
+        for _ in range(_TURNS_TO_ARRIVE):
+            await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        over = loop.call_later(self.drain_seconds, self._give_up)
+        await super().shutdown(sockets)
+        over.cancel()
+        if self.force_exit:
+            # uvicorn leaves it out then, and the threads would keep the process alive.
+            self._give_up()
+            await self.lifespan.shutdown()
+
+    def _give_up(self) -> None:
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.give_up()

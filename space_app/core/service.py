@@ -95,7 +95,7 @@ class Service:
         self._pending: dict[int, Pending] = {}
         self._last = 0
         self._characters = 0
-        self._stopping = False
+        self._draining = self._stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._small_reader = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
         self._bulk_reader = ThreadPoolExecutor(1, thread_name_prefix="tokenise-bulk")
@@ -106,8 +106,8 @@ class Service:
 
     @property
     def stopping(self) -> bool:
-        """Whether new work is refused."""
-        return self._stopping
+        """Whether it will soon end."""
+        return self._draining or self._stopping
 
     @property
     def idle(self) -> bool:
@@ -129,6 +129,10 @@ class Service:
         # More words than any model reads: a text of its full length.
         (sample,) = self._embedder.encode(["warm " * self.manifest.max_length])
         self._computing.warm_up(sample)
+
+    def drain(self) -> None:
+        """Say that it will soon end; all that comes until then is answered."""
+        self._draining = True
 
     def stop(self) -> None:
         """Refuse new work; what was admitted is still answered."""
