@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from space_app import backends, log
 from space_app.core import canaries, manifest
 from space_app.core.errors import SettingsError, StartError
+from space_app.log_writer import LogWriter
 from space_app.settings import from_environment
 
 if TYPE_CHECKING:
@@ -32,10 +33,11 @@ def main() -> int:
     """Serve until told to stop; returns the exit code."""
     # By default a container's first process ignores SIGTERM, also while it loads the model.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    log.configure(logging.INFO)
+    writer = LogWriter(sys.stderr)
+    log.configure(logging.INFO, handler=writer)
     try:
         settings = from_environment(os.environ)
-        log.configure(settings.log_level_number, settings.log_format)
+        log.configure(settings.log_level_number, settings.log_format, handler=writer)
         _serve(settings)
     except StartError as error:
         _log.error("%s", error)

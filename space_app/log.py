@@ -20,14 +20,15 @@ _JSON = json.JSONEncoder(separators=(",", ":"))
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/:")
 
 
-def configure(level: int, style: str = "text") -> None:
-    """Write everything at or above `level` to stderr, libraries from warnings on.
+def configure(level: int, style: str = "text", *, handler: logging.Handler | None = None) -> None:
+    """Log everything at or above `level`, libraries from warnings on.
 
     Args:
         level: as the logging module counts it.
         style: `text` for people, `json` for what collects logs.
+        handler: what writes it; by default, it goes to standard error at once.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = handler or logging.StreamHandler(sys.stderr)
     line = "%(asctime)s %(levelname)s %(message)s"
     handler.setFormatter(JsonLine() if style == "json" else OneLine(line))
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
