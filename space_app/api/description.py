@@ -55,7 +55,7 @@ _ERRORS = {
     422: "A field is missing, wrong or beyond a limit.",
     429: "Too much work waits, or large requests fill the memory set aside for them.",
     500: "The server failed, or the model has no usable vector of a text.",
-    503: "The server is being stopped, or computes no usable vectors any more.",
+    503: "The server is being stopped, short of memory, or computes no usable vectors any more.",
 }
 
 

@@ -147,10 +147,15 @@ class LastResort:
             # Not the path, which may say anything: the line of the request names its route.
             _log.error("The server failed: %s", describe(error))
             if not begun:
-                reply = _response(
-                    scope, 500, "internal_error", "The server failed; its log says where."
-                )
+                reply = _failure(scope, error)
                 await reply(scope, receive, send)
+
+
+def _failure(scope: Scope, error: Exception) -> Response:
+    if isinstance(error, MemoryError):
+        message = "The server is short of memory: send less at a time, or try again in a moment."
+        return _response(scope, 503, "out_of_memory", message, headers={"Retry-After": "5"})
+    return _response(scope, 500, "internal_error", "The server failed; its log says where.")
 
 
 async def _request_error(request: Request, error: Exception) -> Response:

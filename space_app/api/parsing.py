@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
@@ -27,6 +28,8 @@ AnyBody = TypeVar("AnyBody", bound=Body)
 _SPARE = Structure(lists_and_objects=1000, strings=20_000, values=1_000_000)
 """What a body may hold besides one of each for each input: other people's extensions, and token
 numbers. All of it takes some ten milliseconds to parse."""
+
+_OPENING = re.compile(rb"\s*[\[{\"]")
 
 
 class Parser:
@@ -84,6 +87,7 @@ class Parser:
             MalformedBody: it is no JSON.
             TooManyInputs: it holds values by the hundred thousand, which no request needs.
             InvalidRequest: it is no object.
+            MemoryError: there is too little memory to read it.
         """
         if (kind := excess(body, self._most)) is not None:
             raise TooManyInputs(
@@ -94,7 +98,7 @@ class Parser:
             found = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             # Its attributes hold the body, so it is not chained.
-            reason = _reason(error)
+            reason = _reason(error, body)
         else:
             if isinstance(found, dict):
                 return found
@@ -132,8 +136,21 @@ def _are_tokens(value: object) -> bool:
     return False
 
 
-def _reason(error: orjson.JSONDecodeError) -> str:
-    return f" (at byte {error.pos})" if error.pos else " (in UTF-8)"
+def _reason(error: orjson.JSONDecodeError, body: bytes) -> str:
+    """What is wrong; raises MemoryError where that is not the body.
+
+    orjson has one error for both. It says byte 0 of what isn't UTF-8, doesn't begin as JSON does,
+    or takes more memory than there is.
+    """
+    if error.pos:
+        return f" (at byte {error.pos})"
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return " (in UTF-8)"
+    if _OPENING.match(body):
+        raise MemoryError
+    return " (at byte 0)"
 
 
 def _complaint(model: type[Body], error: ValidationError) -> RequestError:

@@ -42,10 +42,24 @@ def code_of(reply: httpx2.Response, status: int) -> str:
         b'{"text": "\xff"}',
         b'{"text": "\\ud800"}',
         b"[" * 999,
+        b"x",
+        b" \n",
+        b"\xef\xbb\xbf{}",
         b'{"text": NaN}',
         b'{"text": 1e999}',
     ],
-    ids=["nothing", "half", "no UTF-8", "half a surrogate pair", "deep", "NaN", "beyond a double"],
+    ids=[
+        "nothing",
+        "half",
+        "no UTF-8",
+        "half a surrogate pair",
+        "deep",
+        "a word",
+        "blank",
+        "a byte-order mark",
+        "NaN",
+        "beyond a double",
+    ],
 )
 def test_bad_json(app: Running, path: str, content: bytes) -> None:
     """What is no JSON is a 400."""
@@ -286,6 +300,23 @@ def test_an_error_leaves_the_connection_usable(app: Running, embedder: FakeEmbed
 
     assert app.http.post("/embed", json={"text": "next"}).status_code == 200
     assert len(embedder.steps) == 1
+
+
+class GreedyEmbedder(FakeEmbedder):
+    """Needs more memory than there is."""
+
+    def embed(self, step: Sequence[Sequence[Encoded]]) -> Matrix:  # noqa: ARG002 -- a runtime's
+        """As Embedder.embed."""
+        raise MemoryError
+
+
+def test_too_little_memory(start_app: StartApp) -> None:
+    """It's a 503 that says when to come back: the same request may be answered then."""
+    with start_app(GreedyEmbedder()) as app:
+        reply = app.http.post("/embed", json={"text": SECRET})
+
+    assert code_of(reply, 503) == "out_of_memory"
+    assert int(reply.headers["retry-after"]) > 0
 
 
 def _line_of_failure() -> int:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from space_app.api.cl100k import Vocabulary
@@ -105,3 +108,24 @@ def test_teis_token_numbers_are_of_another_vocabulary() -> None:
 
     with pytest.raises(TokensNotText):
         parser.inputs(b'{"inputs": [0, 1]}')
+
+
+SHORT_OF_MEMORY = """
+import resource, sys
+import psutil
+from space_app.api.parsing import Parser
+body = b'{"text":[' + b",".join([b'"word"'] * 500_000) + b"]}"
+limit = psutil.Process().memory_info().vms + 16 * 1024**2
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    Parser(max_inputs=64).openai(body)
+except Exception as error:
+    sys.exit(type(error).__name__)
+"""
+
+
+def test_valid_json_is_never_invalid() -> None:
+    """Where memory is too short to read a body, that's what is said, not that it's no JSON."""
+    command = [sys.executable, "-c", SHORT_OF_MEMORY]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr.strip() == "MemoryError"
