@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 if TYPE_CHECKING:
     import asyncio
@@ -20,17 +21,28 @@ _open: dict[_Ends, asyncio.Transport] = {}
 """By the addresses of both ends, which no two connections of this machine share."""
 
 
-class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type] # a variable: with or without httptools
-    """A connection of uvicorn's that can be found by its request."""
+class Connection(H11Protocol):
+    """A connection of uvicorn's that can be found by its request.
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    By h11: httptools takes trailers for headers, however many, and ignores the body of a request
+    that asks to upgrade, as `curl --http2` does.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come."""
         super().connection_made(transport)
         self._ends = _ends_of(transport)
         _open[self._ends] = transport
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Nothing: the reply says it, and what uvicorn would have people install is of no use."""
+        """Nothing: what uvicorn would have people install is of no use."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what isn't HTTP, unless an answer has begun."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It has gone."""

@@ -113,7 +113,7 @@ class _SpaceProxy:
             self.space.visits.end()
 
     async def _visit(self, request: Request, upload: Upload, send: Send) -> None:
-        if "upgrade" in request.headers:
+        if _asks_for_websocket(request):
             raise _Refusal(501)
         if self.space.is_waking:
             await self._wait_until_awake()
@@ -139,6 +139,12 @@ class _SpaceProxy:
         caller = self.accounts.caller(token)
         repo = self.space.repo
         return caller is not None and caller.may_read(repo.owner, repo.kind, repo.name)
+
+
+def _asks_for_websocket(request: Request) -> bool:
+    """RFC 6455, 4.1. Whoever offers another protocol gets its answer in this one."""
+    upgrade = request.headers.get("upgrade", "").lower()
+    return request.method == "GET" and upgrade == "websocket"
 
 
 def _has_body(request: Request) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 LOOPBACK = "127.0.0.1"
+_MAX_HEAD = 64 * 1024
 _TURNS_TO_CLOSE = 3
 """Turns of the event loop in which connections that are told to close have done so."""
 
@@ -91,6 +92,7 @@ class Served:
             uvicorn.Config(
                 app,
                 http=Connection,
+                h11_max_incomplete_event_size=_MAX_HEAD,
                 ws="none",  # as the proxy says, whatever library for them is installed
                 # uvloop runs Python's at-fork hooks in the children that it starts: git would never
                 # start while another thread holds a lock of the Hub's client, whose hook takes it.

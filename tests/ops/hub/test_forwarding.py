@@ -167,6 +167,17 @@ def test_bodies_go_while_they_are_made(url: str, app: App) -> None:
     assert loopback.post(f"{url}/echo", content=parts(), headers=OPEN).content == b"xy"
 
 
+@pytest.mark.parametrize("protocol", ["h2c", "websocket", "TLS/1.3"])
+def test_another_protocol_is_declined(url: str, protocol: str) -> None:
+    """A body that comes with an offer to upgrade reaches the app, and so does the next one."""
+    sent = OPEN | {"Connection": "Upgrade", "Upgrade": protocol}
+    with httpx2.Client(trust_env=False) as http:
+        for content in (b"length", iter([b"chunk", b"ed"])):
+            reply = http.post(f"{url}/echo", content=content, headers=sent)
+            assert reply.status_code == 200
+            assert reply.content in (b"length", b"chunked")
+
+
 @pytest.mark.parametrize("path", ["/waits", "/streams"])
 def test_a_visitor_who_leaves_is_told_of(url: str, app: App, path: str) -> None:
     """Before a reply and within one, the app is told that nobody waits for it any more."""

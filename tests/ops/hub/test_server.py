@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import threading
 from typing import TYPE_CHECKING
 
@@ -8,12 +9,16 @@ import loopback
 import pytest
 from fakes.runner import FakeRunner
 from hub_world import SPACE, hub_world
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
 
 from ops.hub.server import Served
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from starlette.types import Receive, Scope, Send
 
 
 def test_it_ends_however_often_it_is_told() -> None:
@@ -42,6 +47,48 @@ def test_who_asks_for_a_websocket_is_answered_by_the_app(
     finally:
         served.stop()
     assert not caplog.records
+
+
+CHUNKS = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+
+
+@pytest.fixture(name="client")
+def _client() -> Iterator[socket.socket]:
+    """A connection to an app that answers with the headers that it saw, after the body."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        await request.body()
+        await JSONResponse(request.headers.items())(scope, receive, send)
+
+    served = Served()
+    served.start(app)
+    host, port = served.origin.removeprefix("http://").split(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=30) as client:
+            yield client
+    finally:
+        served.stop()
+
+
+def test_trailers_are_not_headers(client: socket.socket) -> None:
+    """A token in a trailer opens nothing, in the same packet as its request or in another."""
+    for packets in ([CHUNKS + b"X-A: 1\r\n\r\n"], [CHUNKS, b"X-A: 1\r\n\r\n"]):
+        for packet in packets:
+            client.sendall(packet)
+        received = client.recv(65536)
+        while not received.endswith(b"]]"):
+            received += client.recv(65536)
+        assert received.startswith(b"HTTP/1.1 200 ")
+        assert b"x-a" not in received
+
+
+@pytest.mark.parametrize("flood", [b"X-A: 1\r\n", b"X"])
+def test_trailers_end(client: socket.socket, flood: bytes) -> None:
+    """Endless trailers are cut at a limit."""
+    client.sendall(CHUNKS)
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        client.sendall(flood * 20_000_000)
 
 
 def test_all_spaces_end_at_the_same_time(tmp_path: Path) -> None:
