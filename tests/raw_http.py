@@ -68,13 +68,16 @@ def splits(sent: bytes) -> Iterator[list[bytes]]:
     yield [sent[at : at + 1] for at in range(len(sent))]
 
 
-async def outcome(port: int, packets: Sequence[bytes], *, replies: int, patience: float) -> str:
+async def outcome(
+    port: int, packets: Sequence[bytes], *, replies: int, patience: float, ends: bool = False
+) -> str:
     """The statuses that come back, and whether the connection is then open, closed, or hangs.
 
-    It is open when, after so many replies, another request is answered.
+    It is open when, after so many replies, another request is answered. Where it `ends`, the
+    server is told that nothing more is sent.
     """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    sending = asyncio.ensure_future(_send(writer, packets))
+    sending = asyncio.ensure_future(_send(writer, packets, ends=ends))
     statuses: list[int] = []
     try:
         async with asyncio.timeout(patience):
@@ -93,13 +96,15 @@ async def outcome(port: int, packets: Sequence[bytes], *, replies: int, patience
     return " ".join((*map(str, statuses), end))
 
 
-async def _send(writer: asyncio.StreamWriter, packets: Sequence[bytes]) -> None:
+async def _send(writer: asyncio.StreamWriter, packets: Sequence[bytes], *, ends: bool) -> None:
     try:
         for packet in packets:
             writer.write(packet)
             await writer.drain()
             await asyncio.sleep(_BETWEEN)
-    except ConnectionError:  # the reader finds out
+        if ends:
+            writer.write_eof()
+    except OSError:  # the reader finds out
         return
 
 
