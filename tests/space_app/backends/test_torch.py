@@ -26,7 +26,7 @@ TEXTS = [
 
 @pytest.fixture(name="embedder", scope="module")
 def _embedder(torch_artefact: Path) -> TorchEmbedder:
-    return TorchEmbedder.load(torch_artefact, threads=1)
+    return TorchEmbedder.load(torch_artefact, max_length=256, threads=1)
 
 
 def test_vectors_are_those_of_sentence_transformers(embedder: TorchEmbedder, minilm: Path) -> None:
@@ -118,4 +118,4 @@ def test_a_damaged_artefact_does_not_load(
     (tmp_path / broken).write_bytes(content[: len(content) // 2])
 
     with pytest.raises(ArtefactError, match=str(tmp_path)):
-        TorchEmbedder.load(tmp_path, threads=1)
+        TorchEmbedder.load(tmp_path, max_length=256, threads=1)
