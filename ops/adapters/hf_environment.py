@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import httpx2
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, OIDCError
@@ -81,9 +79,17 @@ def default_endpoint() -> str:
         ConfigError: it is no address.
     """
     endpoint = huggingface_hub.constants.ENDPOINT
-    if not re.match(r"https?://[^/]", endpoint):
+    if not _is_address(endpoint):
         raise ConfigError(
             f"HF_ENDPOINT is {endpoint!r}, which is no address of a Hub.",
             next_step="Write it whole, such as https://huggingface.co, or unset it.",
         )
     return endpoint
+
+
+def _is_address(endpoint: str) -> bool:
+    try:
+        url = httpx2.URL(endpoint)
+    except httpx2.InvalidURL:
+        return False
+    return url.scheme in ("http", "https") and bool(url.host)
