@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 from fakes.embedding_server import Served, embedding_server
 
+from ops import redaction
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret of one test must not be found, nor hidden, in what another one publishes."""
+    monkeypatch.setattr(redaction, "_known", {})
+    monkeypatch.setattr(redaction, "_suspected", {})
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,18 +12,12 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from ops import redaction
 from ops.redaction import HIDDEN, hide, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PROJECT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_known", {})
 
 
 def test_what_is_known_is_hidden_wherever_it_stands() -> None:

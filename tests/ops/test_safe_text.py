@@ -7,16 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ops import redaction
 from ops.redaction import HIDDEN, hide
 from ops.safe_text import escaped, safe, safe_data, safe_line
 
 PROJECT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_known", {})
 
 
 @pytest.mark.parametrize(

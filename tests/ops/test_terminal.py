@@ -9,7 +9,6 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from ops import redaction
 from ops.redaction import HIDDEN, hide
 from ops.terminal import Terminal
 
@@ -23,7 +22,6 @@ SECRET = "planted-" + "0123456789abcdef" * 8
 
 @pytest.fixture(autouse=True)
 def _colours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_known", {})
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
