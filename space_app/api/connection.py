@@ -41,7 +41,7 @@ class Connection(Framing):
 
     idle_since = 0.0
     """By the monotonic clock; means something while nothing is being answered."""
-    _unread: Unread
+    _reader: Unread
     _timer: asyncio.TimerHandle | None = None
     _hangs_up = False
     """When the body has ended."""
@@ -53,7 +53,7 @@ class Connection(Framing):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called by asyncio."""
         super().connection_made(transport)
-        self._unread = Unread(transport, self.loop, seconds=self.unread_seconds)
+        self._reader = Unread(transport, self.loop, seconds=self.unread_seconds)
         self.idle_since = time.monotonic()
         if len(self.connections) > self.max_connections:
             self._make_room()
@@ -61,7 +61,7 @@ class Connection(Framing):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
-        self._unread.end()
+        self._reader.end()
         self._go_on()
         super().connection_lost(exc)
 
@@ -93,7 +93,7 @@ class Connection(Framing):
         super().on_headers_complete()
         if self.part is Part.BODY:
             self._go_on()
-            patient = _Patient(self.transport, self.hang_up, self._unread)
+            patient = _Patient(self.transport, self.hang_up, self._reader)
             self.cycle.transport = cast("asyncio.Transport", patient)
             self.cycle.keep_alive &= not self._stops
 
@@ -191,14 +191,14 @@ class Connection(Framing):
 class _Patient:
     """The transport of one answer, which is closed in another way; all else is its own."""
 
-    def __init__(self, transport: asyncio.Transport, close: Callable[[], None], unread: Unread):
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None], reader: Unread):
         self._transport = transport
-        self._unread = unread
+        self._reader = reader
         self.close = close
 
     def write(self, data: bytes) -> None:
         """Called by uvicorn."""
-        self._unread.written += len(data)
+        self._reader.written += len(data)
         self._transport.write(data)
 
     def __getattr__(self, name: str) -> Any:
