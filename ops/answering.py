@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
+from ops.errors import OpsError
 from ops.probe import Access, Probe
+from ops.stages import WAKES_ON_A_VISIT
 from ops.watch import Patience, raise_if_ended, wait_until_running
 
 if TYPE_CHECKING:
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 _HEALTH_LIMIT = 180.0
 """Seconds that the server has for its first answer, once the Hub says that it runs."""
+
+_LOOK_EVERY = 2.0
 
 
 def wait_until_answering(
@@ -55,13 +60,47 @@ def wait_for_change(hub: Hub, repo_id: str, patience: Patience) -> None:
 
 
 def still_running(hub: Hub, space: SpaceState, every: float) -> Callable[[], None]:
-    """What raises when the Space has ended; asks the Hub now and then only."""
-    asked = time.monotonic()
+    """What raises when the Space has ended; asks the Hub at first, then now and then only.
+
+    A sleeping Space is woken by whoever waits for it.
+    """
+    asked = -math.inf
 
     def look() -> None:
         nonlocal asked
         if time.monotonic() - asked >= every:
             asked = time.monotonic()
-            raise_if_ended(hub, space.repo_id, hub.runtime(space.repo_id))
+            runtime = hub.runtime(space.repo_id)
+            if runtime.stage not in WAKES_ON_A_VISIT:
+                raise_if_ended(hub, space.repo_id, runtime)
 
     return look
+
+
+def still_running_at(url: str, find: Callable[[], tuple[Hub, str]]) -> Callable[[], None]:
+    """The same for a server that is given by its address, if that is the Space that `find` names.
+
+    An address doesn't tell whose Space it is. Where the Hub doesn't say either, nothing is raised.
+    """
+    look: Callable[[], None] | None = None
+
+    def look_once_found() -> None:
+        nonlocal look
+        try:
+            look = look or found()
+        except OpsError:
+            look = _nothing
+        look()
+
+    def found() -> Callable[[], None]:
+        hub, repo_id = find()
+        space = hub.space(hub.full_name(repo_id))
+        if space is None or space.url != url.rstrip("/"):
+            return _nothing
+        return still_running(hub, space, _LOOK_EVERY)
+
+    return look_once_found
+
+
+def _nothing() -> None:
+    pass

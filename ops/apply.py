@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Protocol
 from ops import __version__, canaries, releases
 from ops.answering import still_running
 from ops.config import FREE_HARDWARE
-from ops.errors import BuildFailed, Conflict, OpsError, SpaceConfigError, TimedOut, Unhealthy
+from ops.errors import (
+    BuildFailed,
+    Conflict,
+    NotAllowed,
+    OpsError,
+    SpaceConfigError,
+    TimedOut,
+    Unhealthy,
+)
 from ops.plan import SettingChange, described, make_plan, model_of, of_release
 from ops.probe import Access
 from ops.smoke_test import smoke_test_url
@@ -34,6 +42,9 @@ if TYPE_CHECKING:
 DOES_NOT_WORK = (BuildFailed, SpaceConfigError, Unhealthy, TimedOut)
 """What is taken back. Anything else (no network, a conflict, a revoked token) says nothing about
 the version."""
+
+
+_LOOK = "Read its log with `ops logs`, then run `ops deploy` again."
 
 
 class Commit(Protocol):
@@ -312,12 +323,18 @@ class _Run:
             hub_token=self._hub.token if self._visibility() == "private" else None,
             app_key=self._job.app_key,
         )
-        report = smoke_test_url(
-            url,
-            access,
-            on_check=self._on_check,
-            still_running=still_running(self._hub, space, self._job.patience.poll),
-        )
+        try:
+            report = smoke_test_url(
+                url,
+                access,
+                on_check=self._on_check,
+                still_running=still_running(self._hub, space, self._job.patience.poll),
+            )
+        except NotAllowed as error:
+            if access.app_key is None:
+                raise
+            # The key is one of those that the Space was given, so it is the server that is wrong.
+            raise Unhealthy(error.message, cause=error.cause, next_step=_LOOK) from error
         report.require_passed()
         vectors = canaries.take(url, access, report.info.fingerprint)
         self._compare(vectors)

@@ -13,6 +13,7 @@ import httpx2
 
 from ops.errors import Unhealthy
 from ops.probe import Probe
+from ops.refusals import quoted, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -153,6 +154,7 @@ class _Server:
         return tokens if isinstance(tokens, int) else None
 
 
+_TOO_MUCH = (400, 413, 422)
 _TOO_MANY = httpx2.codes.TOO_MANY_REQUESTS
 
 
@@ -181,11 +183,13 @@ def _post(
             next_step="Is it running? ops status says so of a Space.",
         ) from error
     if reply.status_code != httpx2.codes.OK and reply.status_code not in allowed:
-        raise Unhealthy(
-            f"{probe.url}{route} answers with status {reply.status_code}.",
-            cause="It takes other requests, fewer texts in one, or wants a key.",
-            next_step="Set EMBED_API_KEY to a key of its own; ask for less by --bulk.",
-        )
+        if reply.status_code in _TOO_MUCH:
+            raise Unhealthy(
+                f"{probe.url}{route} answered with {quoted(reply)}.",
+                cause="It takes other requests, or fewer texts in one.",
+                next_step="Ask for less with --bulk.",
+            )
+        raise refusal(reply, probe.url, probe.access)
     return reply
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from ops.errors import Unhealthy
 from ops.http_client import OutOfTime, within
 from ops.probe import Probe, cosine
+from ops.refusals import led_away, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +61,7 @@ class Canaries(BaseModel):
 
 
 def take(url: str, access: Access, fingerprint: str) -> Canaries:
-    """Ask a running server for them; raises Unhealthy when it does not answer."""
+    """Ask a running server for them; raises Unhealthy, or what it said instead."""
     with Probe(url, access) as probe:
         probe.choose_header()
         try:
@@ -77,7 +78,10 @@ def take(url: str, access: Access, fingerprint: str) -> Canaries:
 
 
 def _asked(probe: Probe, path: str, body: Mapping[str, object]) -> Any:
-    return within(_LIMIT, lambda: probe.request("POST", path, json=body)).raise_for_status().json()
+    reply = within(_LIMIT, lambda: probe.request("POST", path, json=body))
+    if not reply.is_success or led_away(reply):
+        raise refusal(reply, probe.url, probe.access)
+    return reply.json()
 
 
 def _packed(vector: Vector) -> str:

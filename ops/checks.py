@@ -13,6 +13,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from ops.probe import Probe, ServerInfo, Vector, cosine
+from ops.refusals import said
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -298,7 +299,10 @@ def _error(reply: httpx2.Response, status: int) -> str:
 
 def _expect(reply: httpx2.Response, status: int) -> httpx2.Response:
     if reply.status_code != status:
-        raise CheckFailed(f"status {reply.status_code}, not {status}")
+        words = said(reply)
+        raise CheckFailed(
+            f"status {reply.status_code}, not {status}" + (f": {words}" if words else "")
+        )
     return reply
 
 

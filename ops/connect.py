@@ -15,7 +15,7 @@ import httpx2
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ops.config import API_KEYS, DEFAULT_MODEL
-from ops.errors import ConfigError, NotAllowed, Unhealthy
+from ops.errors import ConfigError, NotAllowed, OpsError, Unhealthy
 from ops.probe import REFUSED, Access, Probe
 
 if TYPE_CHECKING:
@@ -144,9 +144,6 @@ def of_url(url: str, access: Access) -> Target:
             private = stranger.look("/livez").status_code in REFUSED
         with Probe(url, access if private else Access(None, access.app_key)) as probe:
             probe.choose_header()
-            status = probe.look("/info").status_code
-            if status in REFUSED:
-                raise _refused(url, status, private=private, access=access)
             info = probe.info()
     except httpx2.RequestError as error:
         raise Unhealthy(
@@ -264,21 +261,8 @@ def _ask(url: str, access: Access) -> ServerInfo | None:
         with Probe(url, access, timeout=_PATIENCE) as probe:
             probe.choose_header()
             return probe.info()
-    except Unhealthy:
+    except OpsError:
         return None
-
-
-def _refused(url: str, status: int, *, private: bool, access: Access) -> NotAllowed:
-    keyless = status == httpx2.codes.UNAUTHORIZED
-    missing = access.app_key is None if keyless else access.hub_token is None
-    name = API_KEY if keyless else HUB_TOKEN
-    return NotAllowed(
-        f"{url} refused to say what it is: status {status}.",
-        cause=f"{name} is {'not set' if missing else 'not one that opens it'}."
-        if private or keyless
-        else "Another app answers there.",
-        next_step=f"Set {name}, then run it again." if private or keyless else "Correct --url.",
-    )
 
 
 def _value(values: dict[str, str | None], name: str) -> str:

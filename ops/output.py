@@ -335,7 +335,8 @@ def _facts(status: Status) -> Iterator[tuple[str, str]]:
         yield "error", status.error_message
     if status.healthy is not None:
         took = "" if status.latency_ms is None else f" in {status.latency_ms:.0f} ms"
-        yield "answers", ("healthy" if status.healthy else "not healthy") + took
+        said = "" if status.answer is None else f" ({status.answer})"
+        yield "answers", ("healthy" if status.healthy else "not healthy") + took + said
     yield "URL", status.url
     yield "hardware", status.hardware or "none yet"
     yield "cost", _cost(status)

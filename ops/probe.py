@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx2
 from pydantic import TypeAdapter
 
-from ops.errors import ConfigError, TimedOut, Unhealthy
+from ops.errors import ConfigError, NotAllowed, OpsError, TimedOut, Unhealthy
 from ops.http_client import MIB, AnswerRefused, LimitedClient, Limits, OutOfTime, within
 from ops.redaction import hide
+from ops.refusals import is_health, is_page, led_away, quoted, raise_if_ended, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +100,7 @@ class Probe:
     def __init__(self, url: str, access: Access = Access(), *, timeout: float = 60):
         self._home = _server_url(url)
         self.url = url.rstrip("/")
-        self._access = access
+        self.access = access
         self._patience = timeout
         self._http = LimitedClient(
             limits=_LIMITS,
@@ -138,7 +139,7 @@ class Probe:
 
         A Space that does not answer yet leaves it where it is; `wait_until_healthy` asks again.
         """
-        if not self._access.hub_token:
+        if not self.access.hub_token:
             return
         with contextlib.suppress(httpx2.RequestError):
             if self.look("/livez").status_code in REFUSED:
@@ -149,65 +150,92 @@ class Probe:
         to_authorization = "X-HF-Authorization" in self._http.headers
         for name in _TOKEN_HEADERS:
             self._http.headers.pop(name, None)
-        self._http.headers.update(self._access.headers(in_authorization=to_authorization))
+        self._http.headers.update(self.access.headers(in_authorization=to_authorization))
 
     def wait_until_healthy(
         self, *, limit: float, still_running: Callable[[], None] = lambda: None
     ) -> float:
         """Wait for /health to say so; returns the seconds that it took.
 
-        `still_running` is asked between tries and raises when there is nothing to wait for.
+        `still_running` is asked after each try that failed, and raises when there is nothing to
+        wait for.
 
         Raises:
-            TimedOut: not healthy within `limit` seconds, or refused for a good while.
+            TimedOut: not healthy within `limit` seconds.
+            NotAllowed: refused for a good while.
+            NotRunning, BuildFailed, SpaceConfigError, Unhealthy: it says itself that it won't be.
         """
         started = allowed = time.monotonic()
-        answer, refused = "nothing", False
+        last: httpx2.Response | httpx2.RequestError | None = None
         pause = 0.05
         while (waited := time.monotonic() - started) < limit:
-            if not refused:
+            if not self._refused(last):
                 allowed = time.monotonic()
             elif time.monotonic() - allowed > _REFUSAL_LIMIT:
                 break
-            still_running()
-            try:
-                response = self.look("/health", limit=_HEALTH_LIMIT)
-            except httpx2.RequestError as error:
-                answer, refused = type(error).__name__, False
-            else:
-                if response.status_code == httpx2.codes.OK:
-                    return time.monotonic() - started
-                answer = f"status {response.status_code}"
-                refused = response.status_code in REFUSED
-            if refused and self._access.hub_token:
+            last = self._asked_for_health()
+            if isinstance(last, httpx2.Response) and is_health(last):
+                return time.monotonic() - started
+            still_running()  # which may know more about it
+            if isinstance(last, httpx2.Response):
+                raise_if_ended(last, self.url)
+            if self._refused(last) and self.access.hub_token:
                 self._move_token()
             time.sleep(min(pause, max(limit - waited, 0)))
             pause = min(pause * 1.5, 1.0)
-        raise TimedOut(
-            f"{self.url} was not healthy within {min(waited, limit):.0f} s; "
-            f"its last answer was {answer}.",
-            cause="It is a private Space and the token may not read it, or another app."
-            if refused
-            else "The server does not listen on its port, or its model does not load.",
-            next_step="Read its log: the lines above, or Logs on the Space's page.",
+        raise self._gave_up(last, min(waited, limit))
+
+    def _asked_for_health(self) -> httpx2.Response | httpx2.RequestError:
+        try:
+            return self.look("/health", limit=_HEALTH_LIMIT)
+        except httpx2.RequestError as error:
+            return error
+
+    def _refused(self, answer: object) -> bool:
+        """Whether that is how somebody is answered who may not come in."""
+        return isinstance(answer, httpx2.Response) and (
+            answer.status_code in REFUSED or led_away(answer)
         )
 
+    def _gave_up(self, last: object, waited: float) -> OpsError:
+        late = f"{self.url} was not healthy within {waited:.0f} s; its last answer was"
+        if not isinstance(last, httpx2.Response):
+            answer = type(last).__name__ if last is not None else "nothing"
+            return TimedOut(
+                f"{late} {answer}.",
+                cause="The server does not listen on its port, or its model does not load.",
+                next_step="Read its log: the lines above, or `ops logs` for a Space.",
+            )
+        why = refusal(last, self.url, self.access)
+        if isinstance(why, NotAllowed) and last.status_code != httpx2.codes.NOT_FOUND:
+            return why
+        return TimedOut(f"{late} {quoted(last)}.", cause=why.cause, next_step=why.next_step)
+
     def info(self) -> ServerInfo:
-        """What the server says of itself; raises Unhealthy when it is none of this project's."""
+        """What the server says of itself.
+
+        Raises:
+            NotAllowed: it wants a key or a token.
+            OpsError: whatever else it said instead.
+        """
         try:
-            reply = self.look("/info").json()
-            return _SERVER_INFO.validate_python({**reply, **reply["limits"]})
-        except (
-            httpx2.RequestError,
-            ValueError,
-            KeyError,
-            TypeError,
-            RecursionError,
-        ) as error:
+            reply = self.look("/info")
+        except httpx2.RequestError as error:
+            raise Unhealthy(
+                f"{self.url}/info does not answer ({type(error).__name__}).",
+                cause="The server is not up, or its address is another.",
+                next_step="Check the address; `ops status` shows what a Space does.",
+            ) from error
+        if not reply.is_success or is_page(reply) or led_away(reply):
+            raise refusal(reply, self.url, self.access)
+        try:
+            body = reply.json()
+            return _SERVER_INFO.validate_python({**body, **body["limits"]})
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise Unhealthy(
                 f"{self.url}/info does not describe an embedding server.",
-                cause="Another app answers there, or a proxy in front of it refuses the token.",
-                next_step="Open the URL in a browser; check the token.",
+                cause="Another app answers there.",
+                next_step=f"Check the address: open {self.url} in a browser.",
             ) from error
 
 

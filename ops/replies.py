@@ -534,6 +534,9 @@ class Status(_Reply):
     latency_ms: float | None
     """Milliseconds of one GET /health; null when nothing answered."""
 
+    answer: str | None
+    """What GET /health was answered with, where that was not healthy."""
+
     sleep_time: int | None
     """Seconds without a request; null or -1 for never."""
 

@@ -2,8 +2,51 @@
 
 from __future__ import annotations
 
+from ops.errors import BuildFailed, NotRunning, OpsError, SpaceConfigError, Unhealthy
+
 IDLE = frozenset({"PAUSED", "SLEEPING", "STOPPED"})
 """It was stopped, costs nothing, and can be started."""
 
+WAKES_ON_A_VISIT = frozenset({"SLEEPING"})
+"""Those of them that a request ends."""
+
 REFUSED = frozenset({"CONFIG_ERROR", "NO_APP_FILE"})
 """The Hub does not even begin to build it."""
+
+
+def ended(
+    space: str, stage: str, *, said: str | None = None, log_tail: tuple[str, ...] = ()
+) -> OpsError | None:
+    """The error of a Space that runs no app in this stage, and won't by itself; None for others.
+
+    `said` is the Hub's own message about it.
+    """
+    more = f": {said}" if said else "."
+    if stage in REFUSED:
+        return SpaceConfigError(
+            f"The Hub refuses the configuration of {space} ({stage}){more}",
+            next_step="Correct space.toml, or the setting on the Hub, and run `ops deploy`.",
+        )
+    if stage == "BUILD_ERROR":
+        return BuildFailed(
+            f"The build of {space} failed{more}",
+            cause="The last lines of its log say where.",
+            next_step="Read them with `ops logs --build`, try it here with `ops build`, "
+            "then run `ops deploy`.",
+            log_tail=log_tail,
+        )
+    if stage == "RUNTIME_ERROR":
+        return Unhealthy(
+            f"{space} was built but does not run{more}",
+            cause="The last lines of its log say why.",
+            next_step="Read them with `ops logs`, try it here with `ops smoke-test`, "
+            "then run `ops deploy`.",
+            log_tail=log_tail,
+        )
+    if stage in IDLE:
+        return NotRunning(
+            f"{space} is {stage.lower()}: it answers no requests.",
+            cause="Somebody paused it, or it was stopped: a quota of running Spaces is used up.",
+            next_step="Start it with `ops wake`.",
+        )
+    return None

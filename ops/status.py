@@ -14,6 +14,7 @@ from ops.errors import Exit, OpsError
 from ops.find_space import find_space
 from ops.plan import HOURS_A_MONTH
 from ops.probe import Access, Probe
+from ops.refusals import is_health, quoted
 from ops.stages import IDLE, REFUSED
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Status:
     since then in this calendar month (UTC), without what ran earlier; both None where it is free or
     does not run, or the log cannot be read. Times are in ISO 8601. `sleep_time` is seconds without
     a request, None or -1 for never. `latency_ms` is that of one GET /health, None when nothing
-    answered.
+    answered; `answer` is what it said where that was not healthy.
     """
 
     repo_id: str
@@ -46,6 +47,7 @@ class Status:
     error_message: str | None
     healthy: bool | None
     latency_ms: float | None
+    answer: str | None
     sleep_time: int | None
     cost_per_hour: float | None
     cost_per_month: float | None
@@ -108,10 +110,11 @@ def _status(
     release, release_commit, release_time = _last_release(hub, name, before)
     hourly = prices.get(runtime.hardware) if runtime.hardware else None
     since = _running_since(hub, name, runtime, before) if hourly else None
-    healthy, latency = None, None
+    healthy, latency, answer = None, None, None
     if runtime.stage.startswith("RUNNING"):
         # The token goes only where it is needed: the app may be anybody's.
-        healthy, latency = _probed(space.url, Access(hub.token if space.private else None))
+        access = Access(hub.token if space.private else None)
+        healthy, latency, answer = _probed(space.url, access)
     return Status(
         repo_id=name,
         url=space.url,
@@ -123,6 +126,7 @@ def _status(
         error_message=runtime.error_message,
         healthy=healthy,
         latency_ms=latency,
+        answer=answer,
         sleep_time=runtime.sleep_time,
         cost_per_hour=hourly,
         cost_per_month=None if hourly is None else hourly * HOURS_A_MONTH,
@@ -177,13 +181,15 @@ def hours_this_month(since: datetime, now: datetime) -> float:
     return max((now - max(since, month)).total_seconds() / 3600, 0)
 
 
-def _probed(url: str, access: Access) -> tuple[bool, float | None]:
-    """Whether it is healthy, and the milliseconds that its answer took."""
+def _probed(url: str, access: Access) -> tuple[bool, float | None, str | None]:
+    """Whether it is healthy, the milliseconds that its answer took, and what else it said."""
     try:
         with Probe(url, access, timeout=10) as probe:
             probe.choose_header()
             started = time.monotonic()
-            healthy = probe.look("/health").status_code == httpx2.codes.OK
-            return healthy, round((time.monotonic() - started) * 1000, 1)
-    except httpx2.RequestError:
-        return False, None
+            reply = probe.look("/health")
+    except httpx2.RequestError as error:
+        return False, None, f"no answer ({type(error).__name__})"
+    healthy = is_health(reply)
+    took = round((time.monotonic() - started) * 1000, 1)
+    return healthy, took, None if healthy else quoted(reply)

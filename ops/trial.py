@@ -16,6 +16,7 @@ from ops.checks import CheckFailed
 from ops.errors import Unhealthy
 from ops.http_client import OutOfTime, within
 from ops.probe import REFUSED, Access, Probe, cosine
+from ops.refusals import led_away, quoted
 from ops.smoke_test import CheckResult
 
 if TYPE_CHECKING:
@@ -139,25 +140,26 @@ class _Trial:
 
     def _ok(self, reply: httpx2.Response) -> Any:
         if reply.status_code != httpx2.codes.OK:
-            raise CheckFailed(f"status {reply.status_code}: {_said(reply)}")
+            raise CheckFailed(quoted(reply))
         return reply.json()
 
 
 def _enter(probe: Probe, client: Client) -> None:
     """Wait until the server is up; raise Unhealthy at once when these headers do not open it."""
     try:
-        status = probe.look("/v1/models", limit=_WAKE_LIMIT).status_code
+        reply = probe.look("/v1/models", limit=_WAKE_LIMIT)
     except httpx2.RequestError:
-        status = httpx2.codes.SERVICE_UNAVAILABLE
-    if status in REFUSED:
+        probe.wait_until_healthy(limit=_WAKE_LIMIT)
+        return
+    if reply.status_code in REFUSED or led_away(reply):
         raise Unhealthy(
-            f"{probe.url} does not let {client.name} in with these headers: status {status}.",
+            f"{probe.url} does not let {client.name} in with these headers: {quoted(reply)}.",
             cause="A key is wrong, or the server wants two tokens."
-            if status == httpx2.codes.UNAUTHORIZED
+            if reply.status_code == httpx2.codes.UNAUTHORIZED
             else "The Hub's proxy does not know the token: a private Space does not exist for it.",
             next_step="Check the tokens that the notes above name, then run it again.",
         )
-    if status != httpx2.codes.OK:
+    if not reply.is_success:
         probe.wait_until_healthy(limit=_WAKE_LIMIT)
 
 
@@ -176,12 +178,3 @@ def _run(check: Callable[[], str]) -> CheckResult:
         # What a client raises, too, when a reply is not what it reads.
         detail = f"the reply cannot be read ({type(error).__name__})"
     return CheckResult(check.__name__, outcome, detail, time.monotonic() - started)
-
-
-def _said(reply: httpx2.Response) -> str:
-    """The message of an error in OpenAI's shape, on one line."""
-    try:
-        message = str(reply.json()["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        message = "no message"
-    return " ".join(message.split())[:200]

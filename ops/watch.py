@@ -10,17 +10,9 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ops.errors import (
-    BuildFailed,
-    Conflict,
-    NotRunning,
-    OpsError,
-    SpaceConfigError,
-    TimedOut,
-    Unhealthy,
-)
+from ops.errors import Conflict, OpsError, TimedOut
 from ops.log_follower import LogFollower
-from ops.stages import IDLE, REFUSED
+from ops.stages import IDLE, REFUSED, ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,32 +135,12 @@ def raise_if_overtaken(hub: Hub, repo_id: str, commit: str) -> None:
 
 def raise_if_ended(hub: Hub, repo_id: str, runtime: Runtime) -> None:
     """Raise what `wait_until_running` raises for a stage that waiting does not help."""
-    said = f": {runtime.error_message}" if runtime.error_message else "."
-    if runtime.stage in REFUSED:
-        raise SpaceConfigError(
-            f"The Hub refuses the configuration of {repo_id} ({runtime.stage}){said}",
-            next_step="Correct space.toml, or the setting on the Hub, and deploy again.",
-        )
-    if runtime.stage == "BUILD_ERROR":
-        raise BuildFailed(
-            f"The build of {repo_id} failed{said}",
-            cause="The last lines of its log say where.",
-            next_step="Try it here with ops build, then deploy again.",
-            log_tail=_tail(hub, repo_id, build=True),
-        )
-    if runtime.stage == "RUNTIME_ERROR":
-        raise Unhealthy(
-            f"{repo_id} was built but does not run{said}",
-            cause="The last lines of its log say why.",
-            next_step="Try it here with ops smoke-test, then deploy again.",
-            log_tail=_tail(hub, repo_id, build=False),
-        )
-    if runtime.stage in IDLE:
-        raise NotRunning(
-            f"{repo_id} is {runtime.stage} although it was started.",
-            cause="Somebody paused it, or a quota of running Spaces is used up.",
-            next_step="Start it on its settings page, then deploy again.",
-        )
+    built = runtime.stage != "BUILD_ERROR"
+    has_log = runtime.stage in ("BUILD_ERROR", "RUNTIME_ERROR")
+    tail = _tail(hub, repo_id, build=not built) if has_log else ()
+    error = ended(repo_id, runtime.stage, said=runtime.error_message, log_tail=tail)
+    if error is not None:
+        raise error
 
 
 def _tail(hub: Hub, repo_id: str, *, build: bool) -> tuple[str, ...]:

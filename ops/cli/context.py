@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ops.errors import ConfigError, NotAllowed
+from ops.errors import ConfigError, NotAllowed, OpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ops.adapters.hf_hub import Hub
@@ -102,6 +102,23 @@ def access_to(url: str) -> Access:
         hub_token=stored_token() if opened_by_token else None,
         app_key=os.environ.get("EMBED_API_KEY") or None,
     )
+
+
+def stage_of(options: Globals, url: str) -> Callable[[], None]:
+    """What raises when a server that doesn't answer is space.toml's Space, and paused or broken."""
+    from ops.answering import still_running_at
+
+    return still_running_at(url, lambda: (hub(), options.config().space.repo_id))
+
+
+@contextmanager
+def explained_by_stage(options: Globals, url: str) -> Iterator[None]:
+    """What a server at `url` fails with is told by its Space's stage, where that explains it."""
+    try:
+        yield
+    except OpsError:
+        stage_of(options, url)()
+        raise
 
 
 @contextmanager

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ops.cli.context import Globals, access_to, needs_extra, pass_globals
+from ops.cli.context import (
+    Globals,
+    access_to,
+    explained_by_stage,
+    needs_extra,
+    pass_globals,
+    stage_of,
+)
 from ops.cli.here import build_args, build_space, choose_runner, mirrors, runner, wait_for_interrupt
 from ops.errors import ConfigError, Exit
 
@@ -167,7 +174,9 @@ def bench(options: Globals, url: str, seconds: float, clients: int, bulk: int) -
     from ops import bench as verb
 
     plan = verb.Plan(seconds=seconds, clients=clients, bulk=bulk)
-    options.output.benched(verb.bench(url, access_to(url), plan, options.output.say))
+    with explained_by_stage(options, url):
+        benched = verb.bench(url, access_to(url), plan, options.output.say)
+    options.output.benched(benched)
 
 
 def _write_junit(path: Path, report: Report) -> None:
@@ -185,7 +194,13 @@ def _write_junit(path: Path, report: Report) -> None:
 def _smoke_test_url(options: Globals, url: str, limit: float) -> Report:
     from ops import smoke_test as verb
 
-    return verb.smoke_test_url(url, access_to(url), on_check=options.output.check, limit=limit)
+    return verb.smoke_test_url(
+        url,
+        access_to(url),
+        on_check=options.output.check,
+        limit=limit,
+        still_running=stage_of(options, url),
+    )
 
 
 def _smoke_test_here(

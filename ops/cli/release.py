@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 from dataclasses import asdict
 from functools import partial
@@ -99,7 +100,7 @@ def rollback(options: Globals, number: int | None, *, dry_run: bool) -> None:
     request = verb.Request(
         config.space.repo_id,
         number,
-        app_key=first_key(options.secret_reader().read(keys)),
+        app_key=first_key(options.secret_reader().read(keys)) or os.environ.get("EMBED_API_KEY"),
         source_commit=source_commit(),
     )
 

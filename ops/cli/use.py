@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ops.cli.context import Globals, access_to, pass_globals
+from ops.cli.context import Globals, access_to, explained_by_stage, pass_globals
 from ops.errors import ConfigError, Exit
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def connect(options: Globals, name: str | None, url: str | None, *, check: bool)
     client = CLIENTS[name]
     from ops import connect as verb
 
-    target, access = _by_url(url) if url is not None else _by_config(options)
+    target, access = _by_url(options, url) if url is not None else _by_config(options)
     connected = verb.connect(client, target)
     if not check:
         options.output.snippets(connected)
@@ -77,19 +77,22 @@ def _checked(options: Globals, client: Client, connected: Connected, access: Acc
     headers = verb.tokens(client, connected.target).headers(access)
     with_what = ", ".join(headers) or "no token"
     options.output.say(f"Sending what {client.name} sends to {connected.target.url}, {with_what}:")
-    results = trial.try_client(client, connected.target, headers, on_check=options.output.check)
+    target = connected.target
+    with explained_by_stage(options, target.url):
+        results = trial.try_client(client, target, headers, on_check=options.output.check)
     if options.output.as_json:
         options.output.snippets(connected, checks=[asdict(result) for result in results])
         if any(result.outcome == "failed" for result in results):
             raise SystemExit(Exit.UNHEALTHY)
-    trial.require_passed(client, connected.target, results)
+    trial.require_passed(client, target, results)
 
 
-def _by_url(url: str) -> tuple[Target, Access]:
+def _by_url(options: Globals, url: str) -> tuple[Target, Access]:
     from ops import connect as verb
 
     access = access_to(url)
-    return verb.of_url(url, access), access
+    with explained_by_stage(options, url):
+        return verb.of_url(url, access), access
 
 
 def _by_config(options: Globals) -> tuple[Target, Access]:

@@ -150,8 +150,9 @@ class PrivateProxy:
 
 
 class _Refused(Exception):
-    def __init__(self, status: int, message: str):
+    def __init__(self, status: int, message: str, code: str = "refused"):
         super().__init__(message)
+        self.code = code
         self.status = status
         self.message = message
 
@@ -195,7 +196,8 @@ class _App:
             return JSONResponse({"status": "loading"}, 503)
         return JSONResponse({"status": "ok" if self._has(Fault.HEALTH_SAYS_OK) else "healthy"})
 
-    async def _info(self, _: Request) -> Response:
+    async def _info(self, request: Request) -> Response:
+        self._require_key(request)
         return JSONResponse(
             {
                 "model": "counted-words",
@@ -261,7 +263,7 @@ class _App:
             "message": error.message,
             "type": "invalid_request_error",
             "param": None,
-            "code": error.status if self._has(Fault.ERROR_CODES_ARE_NUMBERS) else "refused",
+            "code": error.status if self._has(Fault.ERROR_CODES_ARE_NUMBERS) else error.code,
         }
         return JSONResponse({"error": detail}, error.status)
 
@@ -282,7 +284,7 @@ class _App:
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
         key_is_wrong = request.headers.get("x-api-key", bearer) != self.switches.key
         if self.switches.keys_required and key_is_wrong and not self._has(Fault.ANY_KEY):
-            raise _Refused(401, "Wrong key")
+            raise _Refused(401, "Wrong key", "invalid_api_key")
 
     def _vectors(self, texts: list[str], *, query: bool) -> tuple[list[Any], dict[str, str]]:
         if len(texts) > MAX_INPUTS and not self._has(Fault.NO_COUNT_LIMIT):

@@ -5,7 +5,7 @@ from fakes.asgi_server import serving
 from fakes.embedding_server import APP_KEY, Fault, embedding_app
 
 from ops.canaries import SAME, Canaries, take
-from ops.errors import Unhealthy
+from ops.errors import NotAllowed
 from ops.probe import Access
 
 
@@ -37,7 +37,7 @@ def test_documents_count_too() -> None:
     assert taken().agreement(taken(Fault.INSTRUCTION_ON_DOCUMENTS)) < SAME
 
 
-def test_a_server_that_refuses_is_unhealthy() -> None:
+def test_a_server_that_refuses_is_told() -> None:
     """Without the key there are no vectors to take."""
-    with serving(embedding_app()) as url, pytest.raises(Unhealthy):
+    with serving(embedding_app()) as url, pytest.raises(NotAllowed, match="needs an API key"):
         take(url, Access(), "f" * 64)

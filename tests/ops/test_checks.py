@@ -112,7 +112,7 @@ def test_failure_says_what_was_found(server: Served, probe: Probe) -> None:
     with pytest.raises(CheckFailed, match=r"^511 dimensions, /info says 512$"):
         checks.embed(probe, probe.info())
     server.switches.fault = Fault.FAILS_ON_A_BATCH
-    with pytest.raises(CheckFailed, match=r"^status 500, not 200$"):
+    with pytest.raises(CheckFailed, match=r"^status 500, not 200: Failed$"):
         checks.batch(probe, probe.info())
 
 

@@ -217,13 +217,13 @@ def test_of_a_url(server: Served) -> None:
 def test_of_a_private_url() -> None:
     """A proxy that hides the server from strangers makes it private; without a token it is shut."""
     with serving(PrivateProxy(embedding_app(), "hub-token", "X-HF-Authorization")) as url:
-        assert of_url(url, Access("hub-token")).private
+        assert of_url(url, Access("hub-token", APP_KEY)).private
         with pytest.raises(NotAllowed, match="status 404") as caught:
             of_url(url, Access())
-        assert caught.value.cause == "HF_TOKEN is not set."
+        assert "No Hugging Face token was sent." in str(caught.value.cause)
         with pytest.raises(NotAllowed) as caught:
             of_url(url, Access("another"))
-        assert caught.value.cause == "HF_TOKEN is not one that opens it."
+        assert "it may not be allowed to read this Space" in str(caught.value.cause)
 
 
 def test_of_a_url_where_nothing_is() -> None:

@@ -31,6 +31,7 @@ STATUS = Status(
     error_message=None,
     healthy=True,
     latency_ms=12.3,
+    answer=None,
     sleep_time=5400,
     cost_per_hour=0.03,
     cost_per_month=21.9,

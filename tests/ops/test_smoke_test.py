@@ -47,7 +47,7 @@ def test_dying_at_start_is_noticed_at_once() -> None:
 
 def test_an_interrupt_removes_what_was_started() -> None:
     """Ctrl-C in the middle of the checks leaves nothing running."""
-    runner = FakeRunner(lambda _: embedding_app())
+    runner = FakeRunner(lambda _: embedding_app(Fault.ANY_KEY))
 
     def interrupt(_: object) -> None:
         raise KeyboardInterrupt
