@@ -265,7 +265,9 @@ class ImageBuild(_Section):
     """How the image is built."""
 
     base: Annotated[str, Field(pattern=r"^[A-Za-z0-9_./:@-]+$")] = Field(
-        "python:3.11-slim", description="Base image of both stages; Python 3.11 with venv and pip."
+        "python:3.11-slim",
+        description="Base image of both stages; Python 3.11 with venv and pip. NAME@sha256:DIGEST "
+        "is always the same one.",
     )
     torch_index: Line = Field(
         "https://download.pytorch.org/whl/cpu",

@@ -94,6 +94,15 @@ class DockerEngine:
                 except ImageNotFound:
                     pull_image(reference, log)
 
+    def digest(self, reference: str) -> str | None:
+        """By what a registry knows an image that is here; None for one made on this machine."""
+        with engine_errors():
+            try:
+                names = self._client.images.get(reference).attrs.get("RepoDigests") or []
+            except ImageNotFound:
+                return None
+        return next((name.partition("@")[2] for name in names), None)
+
     def build(self, tree: Path, *, tag: str, build_args: Mapping[str, str], log: Log) -> Image:
         """See `Runner.build`."""
         image_id = build_image(tree, tag=tag, build_args=build_args, log=log)

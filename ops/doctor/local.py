@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ops.app_keys import app_keys, first_key
-from ops.config import API_KEYS
+from ops.config import API_KEYS, Config
 from ops.doctor.context import attempt, known
 from ops.doctor.finding import Finding, Unknown, failure, from_error, ok, warning
 from ops.errors import Exit, OpsError
@@ -213,7 +213,7 @@ def git(context: Context) -> Finding:
     return ok("git", f"toolkit at {commit[:8]}")
 
 
-def docker(_: Context) -> Finding:
+def docker(context: Context) -> Finding:
     """A Docker engine answers; without one, everything local runs as processes."""
     from ops.adapters.docker_engine import DockerEngine  # noqa: PLC0415 -- a slow import
 
@@ -224,6 +224,10 @@ def docker(_: Context) -> Finding:
             f"{engine.message} {engine.cause or ''}".strip(),
             "Start Docker to build here as the Hub does; without it, ops runs local processes.",
         )
+    base = context.config.image.base if isinstance(context.config, Config) else ""
+    digest = attempt(lambda: engine.digest(base)) if base and "@" not in base else None
+    if isinstance(digest, str):
+        return ok("docker", f'an engine answers; image.base = "{base}@{digest}" holds it to that')
     return ok("docker", "an engine answers")
 
 

@@ -306,12 +306,15 @@ def test_front_matter_text_is_text_in_every_yaml(text: str) -> None:
 # --- Dockerfile --------------------------------------------------------------------------------
 
 
-def test_image_has_two_stages_of_one_base() -> None:
+@pytest.mark.parametrize(
+    "base", ["registry.example.org/python:3.11", f"python:3.11-slim@sha256:{'0f' * 32}"]
+)
+def test_image_has_two_stages_of_one_base(base: str) -> None:
     """The image is built in one stage and runs in another, both of the base that was chosen."""
-    config = configured(image={"base": "registry.example.org/python:3.11"})
+    config = configured(image={"base": base})
     builder, final = stages(render(config)["Dockerfile"])
-    assert builder[0] == ("FROM", "registry.example.org/python:3.11 AS builder")
-    assert final[0] == ("FROM", "registry.example.org/python:3.11")
+    assert builder[0] == ("FROM", f"{base} AS builder")
+    assert final[0] == ("FROM", base)
     assert "pip install" not in str(final)
     assert "ARG" not in dict(final)
 

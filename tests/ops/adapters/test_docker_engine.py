@@ -14,6 +14,7 @@ from urllib.request import urlopen
 import docker
 import pytest
 from docker.errors import NotFound
+from fakes.registry import registry
 
 from ops.adapters import docker_engine
 from ops.adapters.docker_engine import LABEL, DockerEngine
@@ -260,6 +261,22 @@ def test_base_image_that_is_here_is_not_pulled(engine: DockerEngine, tmp_path: P
     write(tmp_path, "FROM python:3.11-slim AS first\nFROM first\n")
     engine.ensure_base_images(tmp_path, lines.append)
     assert lines == []
+
+
+@pytest.mark.docker
+def test_base_image_by_digest(engine: DockerEngine, tmp_path: Path) -> None:
+    """It is pulled by its digest, whatever its tag names now; and the digest is known then."""
+    client = docker.from_env()
+    with registry("embedding-space-tests/base") as served:
+        pinned = f"{served.reference}@{served.digest}"
+        write(tmp_path, f"FROM {pinned}\n")
+        try:
+            engine.ensure_base_images(tmp_path, print)
+            assert engine.digest(pinned) == served.digest
+        finally:
+            client.images.remove(pinned)
+            client.close()
+    assert engine.digest(served.reference) is None
 
 
 @pytest.mark.docker

@@ -4,9 +4,11 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 
+from ops.adapters.docker_engine import DockerEngine
 from ops.adapters.hf_hub import Hub
 from ops.config import Config
 from ops.doctor import Context, load, local
@@ -237,6 +239,20 @@ def test_no_engine_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     found = local.docker(context())
     assert found.outcome == "warning"
     assert "processes" in str(found.fix)
+
+
+def test_the_base_images_digest_is_told_where_it_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An engine that pulled the image knows it; a base that names a digest needs no advice."""
+    engine = Mock(**{"digest.return_value": "sha256:0f"})
+    monkeypatch.setattr(DockerEngine, "connect", lambda: engine)
+    advice = 'image.base = "python:3.11-slim@sha256:0f"'
+    assert advice in local.docker(context()).detail
+    pinned = context(image={"base": f"python:3.11-slim@sha256:{'0f' * 32}"})
+    assert local.docker(pinned).detail == "an engine answers"
+    engine.digest.return_value = None
+    assert local.docker(context()).detail == "an engine answers"
 
 
 def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
