@@ -66,7 +66,13 @@ def hold(data: Path) -> Held:
 
 def _locked(data: Path) -> TextIO:
     """The open lock file, which is locked until it is closed; raises FolderInUse."""
-    file = (data / LOCK).open("a+", encoding="ascii")
+    # Not through a link: whoever holds the lock overwrites what is in the file.
+    file = open(  # noqa: SIM115 -- pathlib takes no opener; the caller closes it
+        data / LOCK,
+        "a+",
+        encoding="ascii",
+        opener=lambda p, flags: os.open(p, flags | os.O_NOFOLLOW),
+    )
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

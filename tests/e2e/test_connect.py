@@ -167,3 +167,17 @@ def test_by_url(private: Rehearsed) -> None:
     done = private.run([*command, "--check", "--url", url[1]])
     assert done.returncode == 0, done.stderr
     assert "embedding_model_dims: 384" in done.stdout
+
+
+def test_a_missing_key_is_told(keyed: Rehearsed) -> None:
+    """The real server's 401 is told as what it is: a key is needed, and which variable holds it."""
+    url = re.search(r'curl -sS "(\S+)/embed"', keyed.connect("curl").stdout)
+    assert url
+    without = Rehearsed(
+        keyed.config, {k: v for k, v in keyed.environment.items() if k != "EMBED_API_KEY"}
+    )
+    command = [sys.executable, "-m", "ops", "--config", str(keyed.config)]
+    done = without.run([*command, "smoke-test", "--url", url[1]])
+    assert done.returncode == 9, done.stderr
+    assert "needs an API key" in done.stderr
+    assert "Set EMBED_API_KEY" in done.stderr

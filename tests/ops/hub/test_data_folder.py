@@ -106,3 +106,16 @@ def test_a_folder_that_is_no_hubs_is_left_alone(tmp_path: Path, *, exists: bool)
         reset(folder)
     assert folder.exists() is exists
     assert not (folder / LOCK).exists()
+
+
+def test_a_planted_link_is_not_written_through(tmp_path: Path) -> None:
+    """Neither the lock nor a token is written to a file that somebody's link names."""
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / LOCK).symlink_to(tmp_path / "victim")
+    with pytest.raises(ConfigError, match="cannot be used"):
+        hold(tmp_path / "hub")
+    (tmp_path / "token").symlink_to(tmp_path / "missing")
+    assert token_in(tmp_path / "token").startswith("hf_")
+    assert not (tmp_path / "missing").exists()
+    assert (tmp_path / "victim").read_text() == "mine"
