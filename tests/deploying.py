@@ -26,6 +26,9 @@ SECRETS = {"EMBED_API_KEYS": f"mem0={APP_KEY}"}
 BROKEN = "unnormalised"
 """A title that makes the app go wrong."""
 
+REFUSES_ITS_KEY = "refuses its key"
+"""A title that makes the app take another key than the Space was given."""
+
 OTHER_VECTORS = "other vectors"
 """A title that makes the app compute others."""
 
@@ -35,6 +38,8 @@ PATIENCE = Patience(limit=30, poll=0.05)
 def app(files: Mapping[str, str]) -> ASGIApp:
     """A sound server, unless the Space's title says otherwise."""
     card = files["README.md"]
+    if REFUSES_ITS_KEY in card:
+        return embedding_app(key="another")
     if OTHER_VECTORS in card:
         return embedding_app(weights="others")
     return embedding_app(Fault.UNNORMALISED if BROKEN in card else None)

@@ -7,6 +7,7 @@ import pytest
 from deploying import (
     BROKEN,
     OTHER_VECTORS,
+    REFUSES_ITS_KEY,
     SECRETS,
     app,
     config,
@@ -108,6 +109,14 @@ def test_a_version_that_fails_its_checks_is_taken_back(world: World) -> None:
     assert hub.files(SPACE, str(running.commit)) == hub.files(SPACE, good.commit)
     assert hub.tags(SPACE) == {"release-1": good.commit, "release-2": running.commit}
     assert not deploy(world, config()).pushed
+
+
+def test_a_version_that_refuses_the_spaces_own_key_is_taken_back(world: World) -> None:
+    """The key is right, as the Space was given it: it is the server that doesn't work."""
+    deploy(world, config())
+    with pytest.raises(Unhealthy, match="refused the API key") as caught:
+        deploy(world, config(title=REFUSES_ITS_KEY))
+    assert caught.value.aftermath == f"{SPACE} is release-1 again, proven as release-2."
 
 
 def test_what_somebody_else_pushed_is_not_taken_back(world: World) -> None:
