@@ -77,7 +77,7 @@ def test_a_machine_that_can_keep_nothing_deploys(world: World) -> None:
     state_file(world).mkdir()
     said: list[str] = []
     assert deploy(world, config(), say=said.append).release == "release-1"
-    assert any(line.startswith(f"{state_file(world)} cannot be written") for line in said)
+    assert any(line.startswith(f"{state_file(world)} can't be written") for line in said)
 
 
 def test_keys_that_the_app_does_not_start_with_are_refused(world: World) -> None:
