@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from ops.errors import BuildFailed, NotRunning, OpsError, SpaceConfigError, Unhealthy
 
-IDLE = frozenset({"PAUSED", "SLEEPING", "STOPPED"})
+_WHY_IDLE = {
+    "PAUSED": "Somebody paused it.",
+    "SLEEPING": "Nobody used it for its sleep time.",
+    "STOPPED": "A quota of running Spaces is used up.",
+}
+IDLE = frozenset(_WHY_IDLE)
 """It was stopped, costs nothing, and can be started."""
 
 WAKES_ON_A_VISIT = frozenset({"SLEEPING"})
@@ -46,7 +51,7 @@ def ended(
     if stage in IDLE:
         return NotRunning(
             f"{space} is {stage.lower()}: it answers no requests.",
-            cause="Somebody paused it, or it was stopped: a quota of running Spaces is used up.",
+            cause=_WHY_IDLE[stage],
             next_step="Start it with `ops wake`.",
         )
     return None
