@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _ANY = (
     "HOME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LOGNAME", "PATH",
@@ -35,3 +39,11 @@ def child_environment(
     for wanted, more in ((network, _NETWORK), (docker, _DOCKER), (desktop, _DESKTOP)):
         names += more if wanted else ()
     return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def alone(environment: Mapping[str, str]) -> list[str]:
+    """The words before a command that is to get these variables alone.
+
+    For GitPython, which adds to this process's variables and takes none away.
+    """
+    return ["env", *(word for name in os.environ.keys() - environment for word in ("-u", name))]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ops.child_environment import child_environment
+from git import Git, GitError
+
+from ops.child_environment import alone, child_environment
 
 _TOOLKIT = Path(__file__).resolve().parents[2]
 _LIMIT = 60
@@ -41,17 +42,9 @@ def github_name(checkout: Path = _TOOLKIT) -> str | None:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     """What git says of a folder; None where it fails or is not installed."""
+    environment = child_environment()
+    command = [*alone(environment), "git", "-c", "core.fsmonitor=false", *arguments]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), "-c", "core.fsmonitor=false", *arguments],
-            env=child_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-            timeout=_LIMIT,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        return Git(folder).execute(command, env=environment, kill_after_timeout=_LIMIT)
+    except GitError:
         return None
-    return done.stdout.strip() if done.returncode == 0 else None

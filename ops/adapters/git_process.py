@@ -13,10 +13,12 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass, field
-from tempfile import TemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import IO, TYPE_CHECKING
 
-from ops.child_environment import child_environment
+from git import Git
+
+from ops.child_environment import alone, child_environment
 from ops.errors import ConfigError, OpsError, TimedOut
 
 if TYPE_CHECKING:
@@ -51,6 +53,12 @@ _LARGEST_FILE = 64 * 1024**3
 _LARGEST_OUTPUT = 256 * 1024**2
 _BLOCK = 512
 """What `ulimit -f` counts in (POSIX)."""
+_LIMITED = f"""
+out=$0 err=$1
+shift
+ulimit -f {_LARGEST_FILE // _BLOCK} && exec git "$@" >"$out" 2>"$err"
+"""
+"""GitPython would read what git writes into memory, however much that is."""
 
 
 @dataclass(frozen=True)
@@ -118,18 +126,15 @@ class GitProcess:
         environment = self._environment()
         if online and self.token is not None:
             environment |= {_USER: self.user, _TOKEN: self.token}
-        limited = f'ulimit -f {_LARGEST_FILE // _BLOCK} && exec git "$@"'
-        with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+        with TemporaryFile() as given, self._file() as out, self._file() as err:
             given.write(stdin)
             given.seek(0)
-            with subprocess.Popen(
-                ["sh", "-c", limited, "git", *arguments],
-                cwd=at or self.home,
-                env=environment,
-                stdin=given,
-                stdout=out,
-                stderr=err,
-            ) as process:
+            limited = ["sh", "-c", _LIMITED, out.name, err.name, *arguments]
+            started = Git(at or self.home).execute(
+                [*alone(environment), *limited], istream=given, as_process=True, env=environment
+            )
+            assert started.proc is not None  # noqa: S101 -- it has not ended yet
+            with started.proc as process:
                 try:
                     process.wait(_LIMIT)
                 except BaseException as error:
@@ -147,6 +152,9 @@ class GitProcess:
                 self._redacted(_whole(out, arguments[0])),
                 self._redacted(_end_of(err)),
             )
+
+    def _file(self) -> IO[bytes]:
+        return NamedTemporaryFile(dir=self.home)
 
     @property
     def _helper(self) -> Path:
