@@ -414,7 +414,7 @@ def test_connect_lists_and_prints(server: Served, tmp_path: Path) -> None:
     listed = json.loads(run("--json", "connect", folder=tmp_path).stdout)
     assert [entry["client"] for entry in listed][:2] == ["mem0", "openai"]
     url = ["--url", server.url]
-    printed = run("connect", "openwebui", *url, folder=tmp_path)
+    printed = run("connect", "openwebui", *url, folder=tmp_path, env={"EMBED_API_KEY": APP_KEY})
     assert printed.returncode == 0, printed.stderr
     assert printed.stdout.splitlines()[0] == "RAG_EMBEDDING_ENGINE=openai"
     assert "Authorization carries" in printed.stderr
