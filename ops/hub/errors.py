@@ -24,7 +24,7 @@ class HubError(Exception):
 
     def response(self) -> Response:
         """The reply that the Hub's client parses."""
-        message = self.message.encode("unicode_escape").decode("ascii")
+        message = self.message.encode("unicode_escape").decode("ascii").strip()
         headers = {"X-Error-Message": message, **self.headers}
         if self.code is not None:
             # Over http the client takes a missing repository for one by this header only.
