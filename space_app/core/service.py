@@ -53,6 +53,9 @@ _BYTES_PER_TOKEN = 4
 """Of UTF-8: a Chinese character has three, and is a token more often than not."""
 
 _SPECIAL_TOKENS = 2
+_MARK = 1_000
+"""Characters of a text by which a request is known that comes back."""
+
 _MAX_QUEUED_CHARACTERS = 64 * 1024 * 1024
 """Of all requests together, so that what waits fits into memory."""
 
@@ -251,7 +254,7 @@ class Service:
         texts = request.texts
         wait = self._computing.refuse(
             key=key,
-            mark=hash((len(texts), characters, texts[0], texts[-1])),
+            mark=hash((len(texts), characters, texts[0][:_MARK], texts[-1][:_MARK])),
             texts=len(texts),
             tokens=expected,
         )
@@ -314,7 +317,9 @@ class Service:
         """A guess of the texts' tokens."""
         longest = self.manifest.max_length
         more = len(self._instruction(role)) // _BYTES_PER_TOKEN + _SPECIAL_TOKENS
-        return sum(min(_bytes(text) // _BYTES_PER_TOKEN + more, longest) for text in texts)
+        # Of a text of megabytes no more is looked at than can count.
+        shown = (text[: longest * _BYTES_PER_TOKEN] for text in texts)
+        return sum(min(_bytes(text) // _BYTES_PER_TOKEN + more, longest) for text in shown)
 
     def _instruction(self, role: Role) -> str:
         if role is Role.QUERY:

@@ -118,7 +118,7 @@ body = b'{"text":[' + b",".join([b'"word"'] * 500_000) + b"]}"
 limit = psutil.Process().memory_info().vms + 16 * 1024**2
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 try:
-    Parser(max_inputs=64).openai(body)
+    Parser(max_inputs=500_000).openai(body)
 except Exception as error:
     sys.exit(type(error).__name__)
 """
