@@ -51,7 +51,7 @@ def test_without_measured_quality() -> None:
     assert served(text)["keyed"] is False
 
 
-@pytest.mark.parametrize("field", ["model", "revision", "precision", "query_instruction"])
+@pytest.mark.parametrize("field", ["model", "revision", "query_instruction"])
 def test_values_are_no_markup(field: str) -> None:
     """A manifest cannot bring a script along, neither into the page nor into its data."""
     text = page.render(fake_manifest(**{field: HOSTILE}), api_key_required=False)

@@ -14,7 +14,7 @@ from space_app.core.manifest import Compiled, Manifest, Quality, Refused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RECORDED = Path(__file__).parents[2] / "data/recorded-0.1"
+RECORDED = Path(__file__).parents[2] / "data/exported_with_0.1"
 HUGE = "9" * 5000
 VALUES = [
     *("null", "true", '"x"', '""', "-1", "0", "0.5", "1e30", "[]", "{}", "[[[]]]", '"\\ud800"'),
