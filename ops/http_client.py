@@ -130,7 +130,7 @@ class LimitedClient(httpx2.Client):
         if time.monotonic() > _deadline.get().at:
             raise AnswerRefused("it took too long")
         method, url = request.extensions.setdefault(_FIRST, (request.method, request.url))
-        elsewhere = not is_same_place(url, request.url)
+        elsewhere = url != request.url and not is_same_place(url, request.url)
         if method not in _READS and (elsewhere or request.method != method):
             raise Redirected(str(request.url.copy_with(query=None, fragment=None)))
         if elsewhere:
