@@ -89,11 +89,15 @@ class SpaceFile:
             raise Conflict(
                 f"{self.path} was changed meanwhile, and can't be edited now.",
                 cause=error.message,
+                next_step=f"Correct {self.path}, then make the change in it by hand.",
             ) from error
 
     def _edited(self, text: str, edits: Sequence[Edit]) -> str:
         if self.environment not in (None, *environments_in(text, self.path)):
-            raise ConfigError(f"{self.path} has no environment {self.environment!r}.")
+            raise ConfigError(
+                f"{self.path} has no environment {self.environment!r}.",
+                next_step=f"Add [environments.{self.environment}] to it, or leave --env out.",
+            )
         wanted = parse_toml(text, self.path)
         for edit in edits:
             _set_plain(wanted, self._tables(edit), edit)

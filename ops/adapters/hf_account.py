@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,96}$")]
+"""A user's or an organisation's, which becomes part of addresses."""
 
 _READERS = frozenset({"read", "no_access"})
 
@@ -26,9 +30,9 @@ class Account:
     organisations where the user may change nothing; `scopes` those of a fine-grained token.
     """
 
-    name: str
+    name: Name
     role: str
-    organisations: tuple[str, ...]
+    organisations: tuple[Name, ...]
     paying: frozenset[str] = frozenset()
     reading: frozenset[str] = frozenset()
     scopes: tuple[Scope, ...] = ()

@@ -9,6 +9,7 @@ import pytest
 from fakes.embedding_server import Served, embedding_server
 
 from ops import redaction
+from ops.adapters import hf_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,12 @@ def _no_secret_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """A secret of one test must not be found, nor hidden, in what another one publishes."""
     monkeypatch.setattr(redaction, "_known", {})
     monkeypatch.setattr(redaction, "_suspected", {})
+
+
+@pytest.fixture(autouse=True)
+def _no_token_has_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same token is for another Hub in each test."""
+    monkeypatch.setattr(hf_client, "_homes", {})
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
