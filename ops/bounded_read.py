@@ -1,4 +1,4 @@
-"""Reads a file, or stdin, that somebody names and that may have no end."""
+"""Reads a file or stdin that a user names, and that may never end."""
 
 from __future__ import annotations
 

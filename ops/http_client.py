@@ -125,7 +125,7 @@ class LimitedClient(httpx2.Client):
 
         Raises:
             Redirected: it would send elsewhere what was sent already.
-            AnswerRefused: there is no time left.
+            AnswerRefused: the time is over.
         """
         if time.monotonic() > _deadline.get().at:
             raise AnswerRefused("it took too long")

@@ -258,7 +258,7 @@ _SERVER_INFO = TypeAdapter(ServerInfo)
 
 
 def cosine(a: Vector, b: Vector) -> float:
-    """Cosine of two vectors, 0 when one has no length or is not all numbers."""
+    """Cosine of two vectors; 0 when one is all zeros or isn't all numbers."""
     if len(a) != len(b):
         return 0.0
     lengths = math.hypot(*a) * math.hypot(*b)

@@ -49,7 +49,7 @@ _TAIL_BYTES = 64 * 1024
 _LIMIT = 1800.0
 """Seconds for a command. git-lfs asks for ever where the Hub leads it to a server that says 401."""
 _LARGEST_FILE = 64 * 1024**3
-"""Bytes: more is no file of a Space. git has no limit of its own on what it fetches."""
+"""Bytes. No file of a Space is larger, and git itself fetches without a limit."""
 _LARGEST_OUTPUT = 256 * 1024**2
 _BLOCK = 512
 """What `ulimit -f` counts in (POSIX)."""

@@ -65,7 +65,7 @@ def _token(doing: str) -> str | None:
 
 
 def _readable_token() -> str | None:
-    """The library's; a file that is no text has none that a header could carry."""
+    """The library's token; a file that isn't text holds none that a header could carry."""
     try:
         return huggingface_hub.get_token()
     except UnicodeDecodeError:

@@ -24,7 +24,7 @@ has it; `SILENT` is for one that is followed, where the Hub sends something now 
 SILENT = 120.0
 
 LOG_SO_FAR = Limits(size=256 * MIB, seconds=60)
-"""For a log that is not followed; one that never pauses has no end to wait for."""
+"""For a log that isn't followed: one that never pauses would never end."""
 
 _LARGEST_EVENT = 16 * MIB
 
@@ -66,7 +66,7 @@ def _events(response: httpx2.Response) -> Iterator[tuple[datetime, str]]:
             told = json.loads(event.data)
             time, text = parse_datetime(told["timestamp"]), told["data"]
         except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
-            continue  # it is no line of a log
+            continue  # not a line of a log
         if isinstance(text, str):
             yield time, text
 

@@ -23,7 +23,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
-if __name__ != "__main__":  # the other process has no package to import from
+if __name__ != "__main__":  # the other process can't import the package
     from ops.child_environment import child_environment
 
 if TYPE_CHECKING:

@@ -45,7 +45,7 @@ async def read(
         PayloadTooLarge: it is, or by its Content-Length would be, longer than `limit` bytes.
         TooSlow: it pauses for too long, or takes too long altogether.
         Abandoned: the client left while it was sending.
-        Overloaded: `take` has no room for it.
+        Overloaded: it doesn't fit into what `take` counts.
     """
     _check_type(request)
     too_large = PayloadTooLarge(
