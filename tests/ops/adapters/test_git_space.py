@@ -20,6 +20,7 @@ from git_user import git_environment
 from hub_world import CARD, OTHER, READ, SPACE, WRITE, hub_world
 
 from ops.adapters import git_space
+from ops.adapters.hf_client import keep_at_home
 from ops.adapters.retries import Retries
 from ops.errors import ConfigError, Conflict, HubUnreachable, NotAllowed, OpsError
 from ops.hub.fault_text import parse
@@ -541,6 +542,7 @@ def test_the_token_is_in_an_environment_only(
 )
 def test_git_is_led_to_nobody_else(world: World, tmp_path: Path, part: str, status: str) -> None:
     """Whatever the Hub redirects to another origin that asks for a password: that gets no token."""
+    keep_at_home(WRITE, world.hub.endpoint)  # for what the test itself asks beside the other Hub
     world.push({"large.bin": os.urandom(20) + b"\0"})
     with stranger(asking_for_a_password()) as thief:
 
