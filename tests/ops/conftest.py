@@ -22,10 +22,10 @@ def _no_secret_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redaction, "_suspected", {})
 
 
-@pytest.fixture(autouse=True)
-def _no_token_has_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same token is for another Hub in each test."""
-    monkeypatch.setattr(hf_client, "_homes", {})
+@pytest.fixture(autouse=True, scope="module")
+def _no_token_has_a_home() -> None:
+    """The same token is for other Hubs in each file, whose own fixtures come after this."""
+    hf_client._homes.clear()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
